@@ -1,0 +1,185 @@
+//! How an activity fails: a name that state machines match, a cause that people read.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// `SendTaskFailure` takes at most this many characters of `error`
+/// (Step Functions API reference, SendTaskFailure).
+pub(crate) const MAX_ERROR: usize = 256;
+/// `SendTaskFailure` takes at most this many characters of `cause`.
+pub(crate) const MAX_CAUSE: usize = 32_768;
+
+/// Failures that the worker itself reports. They are public API: state machines
+/// name them in `ErrorEquals`, which knows no wildcards.
+pub mod names {
+    /// The worker was told to stop at once. Retry.
+    pub const SHUTDOWN: &str = "Worker.Shutdown";
+    /// The output is over 262,144 bytes and the activity names no bucket.
+    pub const OUTPUT_TOO_LARGE: &str = "Worker.OutputTooLarge";
+    /// The input is not JSON, or not of the handler's type.
+    pub const BAD_INPUT: &str = "Worker.BadInput";
+    /// The handler panicked.
+    pub const PANIC: &str = "Worker.Panic";
+    /// The attempt ran into the activity's timeout inside the worker; the name
+    /// that Step Functions itself would use, so that one `Retry` matches both.
+    pub const TIMEOUT: &str = "States.Timeout";
+}
+
+/// What a caller can do about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub enum Class {
+    /// It may work later: retry.
+    Transient,
+    /// It will fail again: a person must act.
+    Permanent,
+    /// Somebody else holds what this needs: later, or not at all.
+    Conflict,
+    /// A piece of the data is bad: set it aside, go on without it.
+    Poison,
+}
+
+impl Class {
+    /// The class as it stands in an error's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Transient => "Transient",
+            Self::Permanent => "Permanent",
+            Self::Conflict => "Conflict",
+            Self::Poison => "Poison",
+        }
+    }
+}
+
+/// The part of an error's name before the dot: which kind of activity failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub struct Area(&'static str);
+
+impl Area {
+    /// The S3 loader.
+    pub const LOAD: Self = Self("Load");
+    /// SQL activities.
+    pub const SQL: Self = Self("Sql");
+    /// Redshift-resize activities.
+    pub const RESIZE: Self = Self("Resize");
+    /// Activities that came without an area of their own.
+    pub const ACTIVITY: Self = Self("Activity");
+
+    /// An area of one's own. The name must not be `States`: Step Functions keeps it.
+    ///
+    /// # Panics
+    /// At compile time where it is used in a constant: if the name is empty or `States`.
+    pub const fn new(name: &'static str) -> Self {
+        let bytes = name.as_bytes();
+        assert!(!bytes.is_empty(), "an area has a name");
+        assert!(
+            !matches!(bytes, b"States"),
+            "Step Functions reserves `States`"
+        );
+        Self(name)
+    }
+}
+
+/// Why an activity failed, as `SendTaskFailure` reports it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name}: {cause}")]
+pub struct ActivityError {
+    name: String,
+    cause: String,
+    class: Class,
+}
+
+impl ActivityError {
+    /// A failure of `area` in `class`; its name is `<area>.<class>`.
+    pub fn new(area: Area, class: Class, cause: impl fmt::Display) -> Self {
+        Self::named(format!("{}.{}", area.0, class.as_str()), class, cause)
+    }
+
+    /// It may work later.
+    pub fn transient(area: Area, cause: impl fmt::Display) -> Self {
+        Self::new(area, Class::Transient, cause)
+    }
+
+    /// It will fail again until a person acts.
+    pub fn permanent(area: Area, cause: impl fmt::Display) -> Self {
+        Self::new(area, Class::Permanent, cause)
+    }
+
+    /// Somebody else holds what this needs.
+    pub fn conflict(area: Area, cause: impl fmt::Display) -> Self {
+        Self::new(area, Class::Conflict, cause)
+    }
+
+    /// A piece of the data is bad.
+    pub fn poison(area: Area, cause: impl fmt::Display) -> Self {
+        Self::new(area, Class::Poison, cause)
+    }
+
+    /// A failure under a name of its own, cut to what Step Functions takes.
+    pub fn named(name: impl Into<String>, class: Class, cause: impl fmt::Display) -> Self {
+        let mut name = name.into();
+        truncate(&mut name, MAX_ERROR);
+        let mut cause = cause.to_string();
+        truncate(&mut cause, MAX_CAUSE);
+        Self { name, cause, class }
+    }
+
+    /// What state machines match in `ErrorEquals`: at most 256 characters.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What a person reads: at most 32,768 bytes.
+    pub fn cause(&self) -> &str {
+        &self.cause
+    }
+
+    /// What a caller can do.
+    pub fn class(&self) -> Class {
+        self.class
+    }
+}
+
+/// Cuts to at most `max` bytes of UTF-8 on a character boundary. The limits are
+/// given in characters; bytes are never fewer, so this is always accepted.
+fn truncate(text: &mut String, max: usize) {
+    if text.len() > max {
+        text.truncate(text.floor_char_boundary(max));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_is_area_and_class() {
+        let error = ActivityError::conflict(Area::LOAD, "held");
+        assert_eq!(
+            (error.name(), error.cause(), error.class()),
+            ("Load.Conflict", "held", Class::Conflict)
+        );
+    }
+
+    #[test]
+    fn long_texts_are_cut_on_a_character_boundary() {
+        let error = ActivityError::named("é".repeat(300), Class::Permanent, "€".repeat(20_000));
+        assert_eq!(error.name(), "é".repeat(128));
+        assert_eq!(
+            error.cause(),
+            "€".repeat(10_922),
+            "3 bytes each, 32,766 in all"
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_over_the_limit_and_always_a_prefix(cause in ".{0,40}", times in 1usize..2000) {
+            let whole = cause.repeat(times);
+            let error = ActivityError::named("X", Class::Permanent, &whole);
+            proptest::prop_assert!(error.cause().len() <= MAX_CAUSE);
+            proptest::prop_assert!(whole.starts_with(error.cause()));
+            proptest::prop_assert!(whole.len() - error.cause().len() < 4 || error.cause().len() > MAX_CAUSE - 4);
+        }
+    }
+}

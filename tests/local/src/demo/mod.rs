@@ -1,0 +1,1 @@
+//! The demonstration: arrivals, workers, autoscaler, summary.

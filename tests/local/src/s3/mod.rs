@@ -1,0 +1,1 @@
+//! S3 on files under one folder.

@@ -1,0 +1,1 @@
+//! SNS: topics, SQS subscriptions, signed envelopes.

@@ -1,0 +1,1 @@
+//! SQS: long polls, visibility, dead-letter queues.

@@ -1,0 +1,2 @@
+//! stepfleet
+fn main() {}
