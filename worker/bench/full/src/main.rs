@@ -55,7 +55,11 @@ fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     match cli.command {
         Some(Command::Worker(arguments)) => subject::run(&arguments),
-        None => tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(bench(&cli.options)),
+        None => tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?
+            .block_on(bench(&cli.options)),
     }
 }
 
@@ -63,13 +67,29 @@ async fn bench(options: &Options) -> anyhow::Result<()> {
     let own = std::env::current_exe()?;
     let plain = match &options.plain {
         Some(path) => path.clone(),
-        None => own.parent().and_then(|folder| folder.parent()).context("no folder")?.join("plain/stepfleet-bench-plain"),
+        None => own
+            .parent()
+            .and_then(|folder| folder.parent())
+            .context("no folder")?
+            .join("plain/stepfleet-bench-plain"),
     };
-    anyhow::ensure!(plain.exists(), "{} is not there: cargo build --profile plain -p stepfleet-bench-plain", plain.display());
-    let ours = Subject { program: &own, first: &["worker"] };
-    let plain = Subject { program: &plain, first: &[] };
+    anyhow::ensure!(
+        plain.exists(),
+        "{} is not there: cargo build --profile plain -p stepfleet-bench-plain",
+        plain.display()
+    );
+    let ours = Subject {
+        program: &own,
+        first: &["worker"],
+    };
+    let plain = Subject {
+        program: &plain,
+        first: &[],
+    };
 
-    println!("| slots | CPU s per 1,000 tasks | plain loop | ratio | tasks/s | plain loop | peak MiB | plain loop |");
+    println!(
+        "| slots | CPU s per 1,000 tasks | plain loop | ratio | tasks/s | plain loop | peak MiB | plain loop |"
+    );
     println!("|---:|---:|---:|---:|---:|---:|---:|---:|");
     for slots in [1, 10, 100] {
         let mut pairs = Vec::new();
@@ -81,20 +101,39 @@ async fn bench(options: &Options) -> anyhow::Result<()> {
         let (a, b) = median;
         println!(
             "| {slots} | {:.3} | {:.3} | {:.2} | {:.0} | {:.0} | {:.1} | {:.1} |",
-            a.cpu_per_thousand, b.cpu_per_thousand, ratio(median), a.tasks_per_second, b.tasks_per_second, a.peak_mib, b.peak_mib
+            a.cpu_per_thousand,
+            b.cpu_per_thousand,
+            ratio(median),
+            a.tasks_per_second,
+            b.tasks_per_second,
+            a.peak_mib,
+            b.peak_mib
         );
     }
-    println!("\n1,000 open polls: {:.1} MiB (plain loop: {:.1} MiB)", measure::open_polls(&ours, 1000).await?, measure::open_polls(&plain, 1000).await?);
+    println!(
+        "\n1,000 open polls: {:.1} MiB (plain loop: {:.1} MiB)",
+        measure::open_polls(&ours, 1000).await?,
+        measure::open_polls(&plain, 1000).await?
+    );
     let mut starts = Vec::new();
     for _ in 0..7 {
         starts.push(measure::start_to_first_poll(&ours).await?);
     }
     starts.sort();
-    println!("start to first poll: {:.1} ms (median of 7)", starts[3].as_secs_f64() * 1000.0);
+    println!(
+        "start to first poll: {:.1} ms (median of 7)",
+        starts[3].as_secs_f64() * 1000.0
+    );
     Ok(())
 }
 
-async fn pair(ours: &Subject<'_>, plain: &Subject<'_>, slots: u32, tasks: u64, swap: bool) -> anyhow::Result<(Cost, Cost)> {
+async fn pair(
+    ours: &Subject<'_>,
+    plain: &Subject<'_>,
+    slots: u32,
+    tasks: u64,
+    swap: bool,
+) -> anyhow::Result<(Cost, Cost)> {
     if swap {
         let b = measure::throughput(plain, slots, tasks).await?;
         return Ok((measure::throughput(ours, slots, tasks).await?, b));

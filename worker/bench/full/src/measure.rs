@@ -30,9 +30,14 @@ pub(crate) struct Cost {
 }
 
 /// Runs `tasks` tasks over `slots` slots, after a warm-up that is not counted.
-pub(crate) async fn throughput(subject: &Subject<'_>, slots: u32, tasks: u64) -> anyhow::Result<Cost> {
+pub(crate) async fn throughput(
+    subject: &Subject<'_>,
+    slots: u32,
+    tasks: u64,
+) -> anyhow::Result<Cost> {
     let warm = tasks / 10;
-    let (mut child, seen) = start(subject, slots, tasks + warm + u64::from(slots) * 2, false).await?;
+    let (mut child, seen) =
+        start(subject, slots, tasks + warm + u64::from(slots) * 2, false).await?;
     let pid = child.id().context("the worker has ended")?;
     let run = async {
         seen.done(warm).await;
@@ -41,19 +46,27 @@ pub(crate) async fn throughput(subject: &Subject<'_>, slots: u32, tasks: u64) ->
         let (wall, cpu) = (begin.elapsed().as_secs_f64(), cpu_seconds(pid)? - cpu);
         anyhow::Ok((wall, cpu, status_mib(pid, "VmHWM:")?))
     };
-    let measured = timeout(PATIENCE, run).await.context("the worker did not get through its tasks")?;
+    let measured = timeout(PATIENCE, run)
+        .await
+        .context("the worker did not get through its tasks")?;
     child.kill().await?;
     let (wall, cpu, peak_mib) = measured?;
     #[expect(clippy::cast_precision_loss, reason = "task counts are far below 2^52")]
     let count = tasks as f64;
-    Ok(Cost { cpu_per_thousand: cpu * 1000.0 / count, tasks_per_second: count / wall, peak_mib })
+    Ok(Cost {
+        cpu_per_thousand: cpu * 1000.0 / count,
+        tasks_per_second: count / wall,
+        peak_mib,
+    })
 }
 
 /// From the start of the process to its first poll.
 pub(crate) async fn start_to_first_poll(subject: &Subject<'_>) -> anyhow::Result<Duration> {
     let begin = Instant::now();
     let (mut child, seen) = start(subject, 1, 1, true).await?;
-    timeout(PATIENCE, seen.polls(1)).await.context("no poll came")?;
+    timeout(PATIENCE, seen.polls(1))
+        .await
+        .context("no poll came")?;
     let took = begin.elapsed();
     child.kill().await?;
     Ok(took)
@@ -62,13 +75,20 @@ pub(crate) async fn start_to_first_poll(subject: &Subject<'_>) -> anyhow::Result
 /// The memory of a process that holds `count` polls open.
 pub(crate) async fn open_polls(subject: &Subject<'_>, count: u32) -> anyhow::Result<f64> {
     let (mut child, seen) = start(subject, count, u64::from(count), true).await?;
-    timeout(PATIENCE, seen.open(u64::from(count))).await.with_context(|| format!("{count} polls were never open at once"))?;
+    timeout(PATIENCE, seen.open(u64::from(count)))
+        .await
+        .with_context(|| format!("{count} polls were never open at once"))?;
     let mib = status_mib(child.id().context("the worker has ended")?, "VmRSS:")?;
     child.kill().await?;
     Ok(mib)
 }
 
-async fn start(subject: &Subject<'_>, slots: u32, tasks: u64, hold: bool) -> anyhow::Result<(Child, Arc<Seen>)> {
+async fn start(
+    subject: &Subject<'_>,
+    slots: u32,
+    tasks: u64,
+    hold: bool,
+) -> anyhow::Result<(Child, Arc<Seen>)> {
     let (url, seen) = server::start().await?;
     if hold {
         seen.hold_polls();
@@ -91,17 +111,28 @@ async fn start(subject: &Subject<'_>, slots: u32, tasks: u64, hold: bool) -> any
 
 /// User and system time so far, in seconds. Clock ticks are 100 a second on every Linux.
 fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("the benchmark reads /proc: it runs on Linux")?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .context("the benchmark reads /proc: it runs on Linux")?;
     // The name in parentheses may hold spaces; utime and stime are fields 14 and 15.
     let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: Vec<f64> = rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
-    let [user, system] = ticks[..] else { bail!("/proc/{pid}/stat has no times") };
+    let ticks: Vec<f64> = rest
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    let [user, system] = ticks[..] else {
+        bail!("/proc/{pid}/stat has no times")
+    };
     Ok((user + system) / 100.0)
 }
 
 fn status_mib(pid: u32, field: &str) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field)).with_context(|| format!("no {field}"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field))
+        .with_context(|| format!("no {field}"))?;
     let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kib / 1024.0)
 }

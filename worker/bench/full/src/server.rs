@@ -30,17 +30,20 @@ impl Seen {
 
     /// Waits until so many polls have come.
     pub(crate) async fn polls(&self, count: u64) {
-        self.until(|| self.polls.load(Ordering::Relaxed) >= count).await;
+        self.until(|| self.polls.load(Ordering::Relaxed) >= count)
+            .await;
     }
 
     /// Waits until so many polls are open at once.
     pub(crate) async fn open(&self, count: u64) {
-        self.until(|| self.open.load(Ordering::Relaxed) >= count).await;
+        self.until(|| self.open.load(Ordering::Relaxed) >= count)
+            .await;
     }
 
     /// Waits until so many tasks were reported.
     pub(crate) async fn done(&self, count: u64) {
-        self.until(|| self.done.load(Ordering::Relaxed) >= count).await;
+        self.until(|| self.done.load(Ordering::Relaxed) >= count)
+            .await;
     }
 
     async fn until(&self, reached: impl Fn() -> bool) {
@@ -57,15 +60,22 @@ impl Seen {
 /// Starts the server on a free port; gives its URL and what it sees.
 pub(crate) async fn start() -> anyhow::Result<(String, Arc<Seen>)> {
     let seen = Arc::new(Seen::default());
-    let listener = TcpListener::bind("127.0.0.1:0").await.context("a free port on loopback")?;
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .context("a free port on loopback")?;
     let url = format!("http://{}", listener.local_addr()?);
-    let router = Router::new().route("/", post(answer)).with_state(seen.clone());
+    let router = Router::new()
+        .route("/", post(answer))
+        .with_state(seen.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok((url, seen))
 }
 
 async fn answer(State(seen): State<Arc<Seen>>, headers: HeaderMap) -> impl IntoResponse {
-    let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let target = headers
+        .get("x-amz-target")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let body = match target.rsplit('.').next() {
         Some("GetActivityTask") => {
             let number = seen.polls.fetch_add(1, Ordering::Relaxed);
@@ -74,7 +84,9 @@ async fn answer(State(seen): State<Arc<Seen>>, headers: HeaderMap) -> impl IntoR
                 seen.changed.notify_waiters();
                 std::future::pending::<()>().await;
             }
-            format!(r#"{{"taskToken":"AAAAKgAAAAIAAAAAAAAAA{number:040}","input":"{{\"number\":{number}}}"}}"#)
+            format!(
+                r#"{{"taskToken":"AAAAKgAAAAIAAAAAAAAAA{number:040}","input":"{{\"number\":{number}}}"}}"#
+            )
         }
         Some("SendTaskSuccess") => {
             seen.done.fetch_add(1, Ordering::Relaxed);
