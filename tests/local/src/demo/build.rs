@@ -7,7 +7,10 @@ use anyhow::{Context as _, bail};
 use tokio::process::Command;
 
 /// The packages whose binaries the demo runs.
-const BINARIES: [(&str, &str); 2] = [("stepfleet-etl-worker", "etl-worker"), ("stepfleet-autoscaler", "autoscaler")];
+const BINARIES: [(&str, &str); 2] = [
+    ("stepfleet-etl-worker", "etl-worker"),
+    ("stepfleet-autoscaler", "autoscaler"),
+];
 
 /// Where the demo's binaries are.
 #[derive(Debug, Clone)]
@@ -29,14 +32,26 @@ pub(super) async fn binaries() -> anyhow::Result<Binaries> {
     }
     let find = |name: &str| {
         let path = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-        if path.exists() { Ok(path) } else { bail!("{} is not there; build it: cargo build --release --workspace", path.display()) }
+        if path.exists() {
+            Ok(path)
+        } else {
+            bail!(
+                "{} is not there; build it: cargo build --release --workspace",
+                path.display()
+            )
+        }
     };
-    Ok(Binaries { worker: find("etl-worker")?, autoscaler: find("autoscaler")? })
+    Ok(Binaries {
+        worker: find("etl-worker")?,
+        autoscaler: find("autoscaler")?,
+    })
 }
 
 /// Whether a folder is one of cargo's: it marks its target folder.
 fn is_target_folder(folder: &Path) -> bool {
-    folder.parent().is_some_and(|target| target.join("CACHEDIR.TAG").exists())
+    folder
+        .parent()
+        .is_some_and(|target| target.join("CACHEDIR.TAG").exists())
 }
 
 async fn build(workspace: &Path, folder: &Path) -> anyhow::Result<()> {
@@ -45,8 +60,16 @@ async fn build(workspace: &Path, folder: &Path) -> anyhow::Result<()> {
         Some(profile) => profile,
     };
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(workspace).args(["build", "--locked", "--profile", profile, "--target-dir"]);
-    command.arg(folder.parent().unwrap_or(folder)).stdin(Stdio::null());
+    command.current_dir(workspace).args([
+        "build",
+        "--locked",
+        "--profile",
+        profile,
+        "--target-dir",
+    ]);
+    command
+        .arg(folder.parent().unwrap_or(folder))
+        .stdin(Stdio::null());
     for (package, binary) in BINARIES {
         command.args(["--package", package, "--bin", binary]);
     }

@@ -67,12 +67,18 @@ pub(super) struct Summary {
 impl Summary {
     /// Rows that the warehouse holds more than once.
     pub(super) fn doubled(&self) -> u64 {
-        self.tables.iter().map(|table| table.rows - table.distinct).sum()
+        self.tables
+            .iter()
+            .map(|table| table.rows - table.distinct)
+            .sum()
     }
 
     /// Rows that arrived and are not in the warehouse.
     pub(super) fn lost(&self) -> u64 {
-        self.tables.iter().map(|table| table.expected.saturating_sub(table.distinct)).sum()
+        self.tables
+            .iter()
+            .map(|table| table.expected.saturating_sub(table.distinct))
+            .sum()
     }
 
     /// Whether nothing was lost and nothing doubled.
@@ -85,15 +91,59 @@ impl fmt::Display for Summary {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let arrived: u64 = self.tables.iter().map(|table| table.expected).sum();
         let loaded: u64 = self.tables.iter().map(|table| table.rows).sum();
-        writeln!(out, "Summary after {} (rows counted by queries against the warehouse)", minutes(self.took))?;
-        writeln!(out, "  files  arrived {}  loaded {}  failed {}  left {}", self.files_arrived, self.files_loaded, self.files_failed, self.files_left)?;
-        writeln!(out, "  rows   arrived {arrived}  loaded {loaded}  doubled {}  lost {}", self.doubled(), self.lost())?;
-        for table in self.tables.iter().filter(|table| table.rows != table.distinct || table.expected != table.distinct) {
-            writeln!(out, "         {}: {} sent, {} held, {} of them distinct", table.table, table.expected, table.rows, table.distinct)?;
+        writeln!(
+            out,
+            "Summary after {} (rows counted by queries against the warehouse)",
+            minutes(self.took)
+        )?;
+        writeln!(
+            out,
+            "  files  arrived {}  loaded {}  failed {}  left {}",
+            self.files_arrived, self.files_loaded, self.files_failed, self.files_left
+        )?;
+        writeln!(
+            out,
+            "  rows   arrived {arrived}  loaded {loaded}  doubled {}  lost {}",
+            self.doubled(),
+            self.lost()
+        )?;
+        for table in self
+            .tables
+            .iter()
+            .filter(|table| table.rows != table.distinct || table.expected != table.distinct)
+        {
+            writeln!(
+                out,
+                "         {}: {} sent, {} held, {} of them distinct",
+                table.table, table.expected, table.rows, table.distinct
+            )?;
         }
-        for (name, steps) in [("out", self.steps.iter().filter(|step| step.to > step.from).collect::<Vec<_>>()), ("in", self.steps.iter().filter(|step| step.to < step.from).collect())] {
-            let list: Vec<String> = steps.iter().map(|step| format!("{} {} to {}", minutes(step.at), step.from, step.to)).collect();
-            writeln!(out, "  scale-{name:<3} {}  {}", steps.len(), list.join(", "))?;
+        for (name, steps) in [
+            (
+                "out",
+                self.steps
+                    .iter()
+                    .filter(|step| step.to > step.from)
+                    .collect::<Vec<_>>(),
+            ),
+            (
+                "in",
+                self.steps
+                    .iter()
+                    .filter(|step| step.to < step.from)
+                    .collect(),
+            ),
+        ] {
+            let list: Vec<String> = steps
+                .iter()
+                .map(|step| format!("{} {} to {}", minutes(step.at), step.from, step.to))
+                .collect();
+            writeln!(
+                out,
+                "  scale-{name:<3} {}  {}",
+                steps.len(),
+                list.join(", ")
+            )?;
         }
         Ok(())
     }
@@ -109,16 +159,44 @@ mod tests {
 
     #[test]
     fn a_lost_and_a_doubled_row_do_not_cancel_each_other() {
-        let table = TableCheck { table: "public.t0".to_owned(), expected: 10, rows: 10, distinct: 9 };
-        let summary = Summary { tables: vec![table], ..Summary::default() };
-        assert_eq!((summary.doubled(), summary.lost(), summary.is_clean()), (1, 1, false));
-        assert!(summary.to_string().contains("public.t0: 10 sent, 10 held, 9 of them distinct"), "{summary}");
+        let table = TableCheck {
+            table: "public.t0".to_owned(),
+            expected: 10,
+            rows: 10,
+            distinct: 9,
+        };
+        let summary = Summary {
+            tables: vec![table],
+            ..Summary::default()
+        };
+        assert_eq!(
+            (summary.doubled(), summary.lost(), summary.is_clean()),
+            (1, 1, false)
+        );
+        assert!(
+            summary
+                .to_string()
+                .contains("public.t0: 10 sent, 10 held, 9 of them distinct"),
+            "{summary}"
+        );
     }
 
     #[test]
     fn steps_are_listed_by_direction_with_their_times() {
-        let step = |at, from, to| Step { at: Duration::from_secs(at), from, to };
-        let text = Summary { steps: vec![step(61, 1, 2), step(130, 2, 1)], ..Summary::default() }.to_string();
-        assert!(text.contains("scale-out 1  01:01 1 to 2") && text.contains("scale-in  1  02:10 2 to 1"), "{text}");
+        let step = |at, from, to| Step {
+            at: Duration::from_secs(at),
+            from,
+            to,
+        };
+        let text = Summary {
+            steps: vec![step(61, 1, 2), step(130, 2, 1)],
+            ..Summary::default()
+        }
+        .to_string();
+        assert!(
+            text.contains("scale-out 1  01:01 1 to 2")
+                && text.contains("scale-in  1  02:10 2 to 1"),
+            "{text}"
+        );
     }
 }

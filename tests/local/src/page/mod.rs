@@ -4,6 +4,7 @@
 
 mod chart;
 mod html;
+pub(crate) mod sampler;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
