@@ -25,6 +25,7 @@ use self::message::{Notice, change_time};
 use self::requests::{DeleteAlarms, Describe, GetData, PutData, ScanBy, SetState, time};
 use self::store::{Dimension, MetricId, Range, Store, floor};
 use crate::context::read;
+use crate::sfn::MetricSink;
 use crate::{AwsError, Context};
 
 /// How often the loop looks whether an alarm is due.
@@ -91,19 +92,6 @@ impl CloudWatch {
             "SetAlarmState" => self.set_state(read(body)?),
             other => Err(AwsError::unknown_operation("CloudWatch", other)),
         }
-    }
-
-    /// Takes a datapoint of Step Functions: `AWS/States`, by activity.
-    pub fn emit(&self, metric: &str, activity_arn: &str, value: f64, at: Timestamp) {
-        let metric = MetricId {
-            namespace: stepfleet_activity::alarm::NAMESPACE.to_owned(),
-            metric_name: metric.to_owned(),
-            dimensions: vec![Dimension {
-                name: stepfleet_activity::alarm::DIMENSION.to_owned(),
-                value: activity_arn.to_owned(),
-            }],
-        };
-        self.lock().store.emit(&metric, value, at);
     }
 
     /// Every alarm, by name.
@@ -345,6 +333,20 @@ impl CloudWatch {
         drop(inner);
         self.send(notice.as_slice());
         Ok(json!({}))
+    }
+}
+
+impl MetricSink for CloudWatch {
+    fn record(&self, metric: &'static str, activity_arn: &str, value: f64, at: Timestamp) {
+        let metric = MetricId {
+            namespace: stepfleet_activity::alarm::NAMESPACE.to_owned(),
+            metric_name: metric.to_owned(),
+            dimensions: vec![Dimension {
+                name: stepfleet_activity::alarm::DIMENSION.to_owned(),
+                value: activity_arn.to_owned(),
+            }],
+        };
+        self.lock().store.emit(&metric, value, at);
     }
 }
 

@@ -40,6 +40,8 @@ async fn call(
         })?,
     };
     match service {
+        "AWSStepFunctions" => services.sfn.call(operation, input).await,
+        "RedshiftData" => services.redshift.call(operation, input).await,
         "AmazonSQS" => services.sqs.call(operation, input).await,
         "GraniteServiceVersion20100801" => services.cloudwatch.call(operation, input),
         other => Err(AwsError::unknown_operation(other, operation)),

@@ -1,10 +1,13 @@
 //! One port for all AWS services: routes by target, path and signature scope.
 
 mod cbor;
+mod hooks;
 mod json;
 pub(crate) mod query;
 
 use std::sync::Arc;
+
+pub use self::hooks::{Absent, HttpService, JsonService};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -12,6 +15,7 @@ use axum::extract::State;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 
 use crate::cloudwatch::CloudWatch;
+use crate::sfn::StepFunctions;
 use crate::sns::{CERTIFICATE_PATH, Sns};
 use crate::sqs::Sqs;
 use crate::{AwsError, Context};
@@ -24,12 +28,18 @@ const BODY_LIMIT: usize = 16 * 1024 * 1024;
 pub struct Services {
     /// Who and where they pretend to be.
     pub context: Context,
+    /// Activities, state machines, executions.
+    pub sfn: Arc<StepFunctions>,
     /// Metrics and alarms.
     pub cloudwatch: Arc<CloudWatch>,
     /// Topics.
     pub sns: Arc<Sns>,
     /// Queues.
     pub sqs: Arc<Sqs>,
+    /// Buckets: whatever no other service takes.
+    pub s3: Arc<dyn HttpService>,
+    /// The Redshift Data API.
+    pub redshift: Arc<dyn JsonService>,
 }
 
 /// Every AWS service on one port.
@@ -77,17 +87,13 @@ async fn route(State(services): State<Arc<Services>>, request: Request<Body>) ->
         Protocol::Json { target } => json::answer(&services, &target, request).await,
         Protocol::Query => query::answer(&services, &id, request).await,
         Protocol::Page => page(&services, request.uri().path()),
-        Protocol::S3 => s3(&services, request).await,
+        Protocol::S3 => services.s3.handle(request).await,
     };
     let name = HeaderName::from_static("x-amzn-requestid");
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().entry(name).or_insert(value);
     }
     response
-}
-
-async fn s3(_services: &Services, _request: Request<Body>) -> Response<Body> {
-    respond(StatusCode::NOT_IMPLEMENTED, "text/plain", "no S3 here")
 }
 
 fn page(services: &Services, path: &str) -> Response<Body> {
