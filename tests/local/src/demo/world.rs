@@ -4,7 +4,6 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -13,7 +12,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use stepfleet_activity::catalogue::{self, ReadOptions};
 use tokio::process::{Child, Command};
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::{interval, timeout};
 
 use super::Options;
 use super::arrivals::Arrivals;
