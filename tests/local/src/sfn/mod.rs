@@ -16,6 +16,8 @@ mod path;
 mod retry;
 mod tasks;
 mod template;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
