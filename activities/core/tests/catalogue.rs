@@ -158,13 +158,13 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     (
         "workgroup: analytics",
         "workgroup: a, cluster: b",
-        "f:6:32: warehouses.main.cluster: found both",
+        "f:6:33: warehouses.main.cluster: found both",
         "one of them",
     ),
     (
         "database: dev",
         "database: dev, secret: hunter2",
-        "f:6:56: warehouses.main.secret: found a text",
+        "f:6:55: warehouses.main.secret: found a text",
         "never written",
     ),
     (
@@ -188,25 +188,25 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     (
         "max: 8",
         "max: 8, schedule: [{days: mon-fry, from: \"06:00\", to: \"20:00\", min: 2}]",
-        "f:9:53: deployments.pods.replicas.schedule[0].days: found `mon-fry`",
+        "f:9:50: deployments.pods.replicas.schedule[0].days: found `mon-fry`",
         "mon-fri",
     ),
     (
         "max: 8",
         "max: 8, schedule: [{from: \"6:00\", to: \"20:00\", min: 2}]",
-        "f:9:53: deployments.pods.replicas.schedule[0].from: found `6:00`",
+        "f:9:50: deployments.pods.replicas.schedule[0].from: found `6:00`",
         "00:00",
     ),
     (
         "max: 8",
         "max: 8, schedule: [{from: \"06:00\", to: \"20:00\", zone: Mars/X, min: 2}]",
-        "f:9:81: deployments.pods.replicas.schedule[0].zone: found `Mars/X`",
+        "f:9:78: deployments.pods.replicas.schedule[0].zone: found `Mars/X`",
         "IANA",
     ),
     (
         "max: 8",
         "max: 8, schedule: [{from: \"06:00\", to: \"20:00\", min: 9}]",
-        "f:9:46: deployments.pods.replicas.schedule[0]: found min 9 above max 8",
+        "f:9:43: deployments.pods.replicas.schedule[0]: found min 9 above max 8",
         "min up to max",
     ),
     (
@@ -266,7 +266,7 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     (
         "slots: 2",
         "slots: 2, pollers: {max: 3}",
-        "f:14:38: activities.load.worker.pollers.max: found 3 pollers for 2 slots",
+        "f:14:39: activities.load.worker.pollers.max: found 3 pollers for 2 slots",
         "1 to 2",
     ),
     (
