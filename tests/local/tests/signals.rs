@@ -1,5 +1,7 @@
 //! The way of a signal with the real clients: alarm, topic, queue.
 
+#![expect(clippy::unwrap_used, reason = "the harness of a test may panic")]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
