@@ -1,1 +1,362 @@
 //! SQS: long polls, visibility, dead-letter queues.
+
+mod queue;
+mod requests;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use md5::{Digest, Md5};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use self::queue::{Message, Queue, check};
+use self::requests::{
+    Batch, ChangeVisibility, Create, Delete, DeleteEntry, Get, GetAttributes, List, Named, Receive,
+    Send, SetAttributes,
+};
+use crate::context::read;
+use crate::{AwsError, Context};
+
+/// All queues.
+#[derive(Debug)]
+pub struct Sqs {
+    context: Context,
+    queues: Mutex<BTreeMap<String, Queue>>,
+    /// Somebody sent something somewhere: who polls, looks again.
+    changed: Notify,
+}
+
+impl Sqs {
+    /// No queues yet.
+    pub fn new(context: Context) -> Self {
+        Self {
+            context,
+            queues: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Answers an operation of the JSON protocol.
+    ///
+    /// # Errors
+    /// As SQS names them; an operation that is not here, by name.
+    pub async fn call(&self, operation: &str, body: Value) -> Result<Value, AwsError> {
+        match operation {
+            "CreateQueue" => self.create(read(body)?),
+            "GetQueueUrl" => self.url_of(&read::<Named>(body)?.queue_name),
+            "ListQueues" => self.list(&read(body)?),
+            "DeleteQueue" => self.delete_queue(&read(body)?),
+            "PurgeQueue" => self.purge(&read(body)?),
+            "GetQueueAttributes" => self.attributes(&read(body)?),
+            "SetQueueAttributes" => self.set_attributes(read(body)?),
+            "SendMessage" => self.send(read(body)?),
+            "ReceiveMessage" => self.receive(&read(body)?).await,
+            "DeleteMessage" => self.delete(&read(body)?),
+            "DeleteMessageBatch" => self.delete_batch(&read(body)?),
+            "ChangeMessageVisibility" => self.change_visibility(&read(body)?),
+            other => Err(AwsError::unknown_operation("SQS", other)),
+        }
+    }
+
+    /// Puts a message into the queue with this ARN, as a topic does.
+    ///
+    /// # Errors
+    /// `QueueDoesNotExist`.
+    pub fn deliver(&self, arn: &str, body: String) -> Result<(), AwsError> {
+        let name = arn.rsplit(':').next().unwrap_or_default();
+        self.put(name, Send::of(body)).map(drop)
+    }
+
+    /// Whether a queue with this ARN is here.
+    pub fn has(&self, arn: &str) -> bool {
+        let name = arn.rsplit(':').next().unwrap_or_default();
+        self.arn(name) == arn && self.lock().contains_key(name)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Queue>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn arn(&self, name: &str) -> String {
+        self.context.arn("sqs", name)
+    }
+
+    fn url(&self, name: &str) -> String {
+        format!("{}/{}/{name}", self.context.base_url, self.context.account)
+    }
+
+    fn url_of(&self, name: &str) -> Result<Value, AwsError> {
+        with(&mut self.lock(), name, |_| ())?;
+        Ok(json!({"QueueUrl": self.url(name)}))
+    }
+
+    fn create(&self, input: Create) -> Result<Value, AwsError> {
+        let name = &input.queue_name;
+        let letters = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if name.is_empty() || name.len() > 80 || !name.chars().all(letters) {
+            return Err(AwsError::new(
+                "InvalidParameterValue",
+                format!(
+                    "a queue's name is 1 to 80 letters, digits, hyphens and underscores, not {name:?} \
+                     (there are no FIFO queues here)"
+                ),
+            ));
+        }
+        check(&input.attributes)?;
+        let mut queues = self.lock();
+        if let Some(queue) = queues.get(name) {
+            let same = |(key, value): (&String, &String)| queue.setting(key) == value;
+            if !input.attributes.iter().all(same) {
+                return Err(AwsError::new(
+                    "QueueNameExists",
+                    format!("{name} exists with other attributes: use SetQueueAttributes"),
+                ));
+            }
+        } else {
+            let created = self.context.clock.now().as_second();
+            queues.insert(name.clone(), Queue::new(input.attributes, created));
+        }
+        Ok(json!({"QueueUrl": self.url(name)}))
+    }
+
+    fn list(&self, input: &List) -> Result<Value, AwsError> {
+        let prefix = input.queue_name_prefix.as_deref().unwrap_or_default();
+        let queues = self.lock();
+        let urls = queues
+            .keys()
+            .filter(|name| name.starts_with(prefix))
+            .map(|name| self.url(name));
+        Ok(json!({"QueueUrls": urls.collect::<Vec<_>>()}))
+    }
+
+    fn delete_queue(&self, input: &Get) -> Result<Value, AwsError> {
+        let name = name_of(&input.queue_url);
+        self.lock().remove(name).ok_or_else(|| missing(name))?;
+        Ok(json!({}))
+    }
+
+    fn purge(&self, input: &Get) -> Result<Value, AwsError> {
+        let mut queues = self.lock();
+        with(&mut queues, name_of(&input.queue_url), |queue| {
+            queue.messages.clear();
+        })?;
+        Ok(json!({}))
+    }
+
+    fn attributes(&self, input: &GetAttributes) -> Result<Value, AwsError> {
+        let name = name_of(&input.queue_url);
+        let arn = self.arn(name);
+        let mut all = with(&mut self.lock(), name, |queue| {
+            queue.described(&arn, Instant::now())
+        })?;
+        let wanted = &input.attribute_names;
+        if !wanted.iter().any(|name| name == "All") {
+            all.retain(|name, _| wanted.contains(name));
+        }
+        Ok(json!({"Attributes": all}))
+    }
+
+    fn set_attributes(&self, input: SetAttributes) -> Result<Value, AwsError> {
+        check(&input.attributes)?;
+        with(&mut self.lock(), name_of(&input.queue_url), |queue| {
+            queue.attributes.extend(input.attributes);
+        })?;
+        self.changed.notify_waiters();
+        Ok(json!({}))
+    }
+
+    fn send(&self, input: Send) -> Result<Value, AwsError> {
+        let name = name_of(&input.queue_url).to_owned();
+        let sum = md5(&input.message_body);
+        let id = self.put(&name, input)?;
+        Ok(json!({"MessageId": id, "MD5OfMessageBody": sum}))
+    }
+
+    fn put(&self, name: &str, input: Send) -> Result<String, AwsError> {
+        let now = Instant::now();
+        let sent_millis = self.context.clock.now().as_millisecond();
+        let id = with(&mut self.lock(), name, |queue| {
+            let most = queue.setting("MaximumMessageSize").parse().unwrap_or(0);
+            if input.message_body.is_empty() || input.message_body.len() > most {
+                return Err(AwsError::new(
+                    "InvalidParameterValue",
+                    format!(
+                        "a message is 1 to {most} bytes, not {}",
+                        input.message_body.len()
+                    ),
+                ));
+            }
+            let delay = input
+                .delay_seconds
+                .map_or_else(|| queue.seconds("DelaySeconds"), Duration::from_secs);
+            let id = uuid::Uuid::new_v4().to_string();
+            queue.messages.push_back(Message {
+                id: id.clone(),
+                body: input.message_body,
+                attributes: input.message_attributes,
+                sent_millis,
+                first_received_millis: None,
+                sent: now,
+                visible: now + delay,
+                receives: 0,
+                receipt: None,
+            });
+            Ok(id)
+        })??;
+        self.changed.notify_waiters();
+        Ok(id)
+    }
+
+    async fn receive(&self, input: &Receive) -> Result<Value, AwsError> {
+        let name = name_of(&input.queue_url);
+        let (wait, most) = with(&mut self.lock(), name, |queue| input.checked(queue))??;
+        let deadline = Instant::now() + wait;
+        loop {
+            // Listen before looking, so that nothing is sent in between unheard.
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let (taken, next) = self.take(name, input, most)?;
+            if !taken.is_empty() {
+                let messages = taken.iter().map(|message| input.shown(message));
+                return Ok(json!({"Messages": messages.collect::<Vec<_>>()}));
+            }
+            if Instant::now() >= deadline {
+                return Ok(json!({}));
+            }
+            let until = next.map_or(deadline, |next| next.min(deadline));
+            // Either way it looks again.
+            let _ = tokio::time::timeout_at(until, changed).await;
+        }
+    }
+
+    fn take(
+        &self,
+        name: &str,
+        input: &Receive,
+        most: usize,
+    ) -> Result<(Vec<Message>, Option<Instant>), AwsError> {
+        let now = (Instant::now(), self.context.clock.now().as_millisecond());
+        let mut queues = self.lock();
+        let dead = with(&mut queues, name, |queue| {
+            queue.expire(now.0);
+            queue.take_dead(now.0)
+        })?;
+        if let Some((redrive, dead)) = dead {
+            let target = redrive.target_arn.rsplit(':').next().unwrap_or_default();
+            match queues.get_mut(target) {
+                Some(target) => target
+                    .messages
+                    .extend(dead.into_iter().map(|message| Message {
+                        receipt: None,
+                        ..message
+                    })),
+                // As on AWS: with nowhere to go they stay.
+                None => with(&mut queues, name, |queue| queue.messages.extend(dead))?,
+            }
+            self.changed.notify_waiters();
+        }
+        with(&mut queues, name, |queue| {
+            let hide = input
+                .visibility_timeout
+                .map_or_else(|| queue.seconds("VisibilityTimeout"), Duration::from_secs);
+            let taken = queue.receive(most, hide, now);
+            (taken, queue.next_visible(now.0))
+        })
+    }
+
+    fn delete(&self, input: &Delete) -> Result<Value, AwsError> {
+        receipt(&input.receipt_handle)?;
+        with(&mut self.lock(), name_of(&input.queue_url), |queue| {
+            forget(queue, &input.receipt_handle);
+        })?;
+        Ok(json!({}))
+    }
+
+    fn delete_batch(&self, input: &Batch<DeleteEntry>) -> Result<Value, AwsError> {
+        input.check()?;
+        let (mut successful, mut failed) = (Vec::new(), Vec::new());
+        with(&mut self.lock(), name_of(&input.queue_url), |queue| {
+            for entry in &input.entries {
+                match receipt(&entry.receipt_handle) {
+                    Ok(()) => {
+                        forget(queue, &entry.receipt_handle);
+                        successful.push(json!({"Id": entry.id}));
+                    }
+                    Err(error) => failed.push(json!({
+                        "Id": entry.id, "SenderFault": true,
+                        "Code": error.code, "Message": error.message,
+                    })),
+                }
+            }
+        })?;
+        Ok(json!({"Successful": successful, "Failed": failed}))
+    }
+
+    fn change_visibility(&self, input: &ChangeVisibility) -> Result<Value, AwsError> {
+        receipt(&input.receipt_handle)?;
+        requests::within("VisibilityTimeout", input.visibility_timeout, 43_200)?;
+        let now = Instant::now();
+        with(&mut self.lock(), name_of(&input.queue_url), |queue| {
+            let found = queue.messages.iter_mut().find(|message| {
+                message.visible > now && message.receipt.as_ref() == Some(&input.receipt_handle)
+            });
+            let message = found.ok_or_else(|| {
+                AwsError::new(
+                    "MessageNotInflight",
+                    "the message is deleted, visible again or received by somebody else",
+                )
+            })?;
+            message.visible = now + Duration::from_secs(input.visibility_timeout);
+            Ok(())
+        })??;
+        self.changed.notify_waiters();
+        Ok(json!({}))
+    }
+}
+
+/// The last part of a queue's URL.
+fn name_of(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or_default()
+}
+
+fn with<T>(
+    queues: &mut BTreeMap<String, Queue>,
+    name: &str,
+    work: impl FnOnce(&mut Queue) -> T,
+) -> Result<T, AwsError> {
+    queues.get_mut(name).map(work).ok_or_else(|| missing(name))
+}
+
+fn missing(name: &str) -> AwsError {
+    AwsError::new(
+        "QueueDoesNotExist",
+        format!("there is no queue {name:?}: create it with CreateQueue"),
+    )
+}
+
+/// A receipt that nobody ever gave is refused; one that is over deletes nothing.
+fn receipt(handle: &str) -> Result<(), AwsError> {
+    uuid::Uuid::parse_str(handle).map(drop).map_err(|_| {
+        AwsError::new(
+            "ReceiptHandleIsInvalid",
+            format!("{handle:?} is no receipt handle of this queue"),
+        )
+    })
+}
+
+fn forget(queue: &mut Queue, handle: &str) {
+    queue
+        .messages
+        .retain(|message| message.receipt.as_deref() != Some(handle));
+}
+
+fn md5(text: &str) -> String {
+    hex::encode(Md5::digest(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests;

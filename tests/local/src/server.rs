@@ -1,1 +1,0 @@
-//! One port for all AWS services: routes by target, path and signature scope.

@@ -1,0 +1,226 @@
+//! The shapes of SQS's requests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::md5;
+use super::queue::{Message, Queue};
+use crate::AwsError;
+
+/// `CreateQueue`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Create {
+    pub(super) queue_name: String,
+    #[serde(default)]
+    pub(super) attributes: BTreeMap<String, String>,
+}
+
+/// `GetQueueUrl`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Named {
+    pub(super) queue_name: String,
+}
+
+/// `ListQueues`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct List {
+    pub(super) queue_name_prefix: Option<String>,
+}
+
+/// Whatever takes a queue and nothing else.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Get {
+    pub(super) queue_url: String,
+}
+
+/// `GetQueueAttributes`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct GetAttributes {
+    pub(super) queue_url: String,
+    #[serde(default)]
+    pub(super) attribute_names: Vec<String>,
+}
+
+/// `SetQueueAttributes`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct SetAttributes {
+    pub(super) queue_url: String,
+    pub(super) attributes: BTreeMap<String, String>,
+}
+
+/// `SendMessage`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Send {
+    pub(super) queue_url: String,
+    pub(super) message_body: String,
+    pub(super) delay_seconds: Option<u64>,
+    #[serde(default)]
+    pub(super) message_attributes: Value,
+}
+
+impl Send {
+    /// A bare message, for a queue that is named otherwise.
+    pub(super) fn of(message_body: String) -> Self {
+        Self {
+            queue_url: String::new(),
+            message_body,
+            delay_seconds: None,
+            message_attributes: Value::Null,
+        }
+    }
+}
+
+/// `ReceiveMessage`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Receive {
+    pub(super) queue_url: String,
+    pub(super) max_number_of_messages: Option<u64>,
+    pub(super) wait_time_seconds: Option<u64>,
+    pub(super) visibility_timeout: Option<u64>,
+    #[serde(default)]
+    pub(super) attribute_names: Vec<String>,
+    #[serde(default)]
+    pub(super) message_system_attribute_names: Vec<String>,
+}
+
+impl Receive {
+    /// How long to wait and how many to take.
+    pub(super) fn checked(&self, queue: &Queue) -> Result<(Duration, usize), AwsError> {
+        let most = self.max_number_of_messages.unwrap_or(1);
+        if !(1..=10).contains(&most) {
+            return Err(AwsError::new(
+                "InvalidParameterValue",
+                format!("MaxNumberOfMessages is 1 to 10, not {most}"),
+            ));
+        }
+        within(
+            "WaitTimeSeconds",
+            self.wait_time_seconds.unwrap_or_default(),
+            20,
+        )?;
+        within(
+            "VisibilityTimeout",
+            self.visibility_timeout.unwrap_or_default(),
+            43_200,
+        )?;
+        let wait = self.wait_time_seconds.map_or_else(
+            || queue.seconds("ReceiveMessageWaitTimeSeconds"),
+            Duration::from_secs,
+        );
+        Ok((wait, usize::try_from(most).unwrap_or(1)))
+    }
+
+    /// A received message as the answer shows it.
+    pub(super) fn shown(&self, message: &Message) -> Value {
+        let wanted = |name: &str| {
+            let mut names = self
+                .attribute_names
+                .iter()
+                .chain(&self.message_system_attribute_names);
+            names.any(|wanted| wanted == name || wanted == "All")
+        };
+        let known = [
+            ("ApproximateReceiveCount", Some(i64::from(message.receives))),
+            ("SentTimestamp", Some(message.sent_millis)),
+            (
+                "ApproximateFirstReceiveTimestamp",
+                message.first_received_millis,
+            ),
+        ];
+        let attributes: Map<String, Value> = known
+            .into_iter()
+            .filter(|(name, _)| wanted(name))
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_string().into())))
+            .collect();
+        let mut shown = json!({
+            "MessageId": message.id,
+            "ReceiptHandle": message.receipt,
+            "MD5OfBody": md5(&message.body),
+            "Body": message.body,
+        });
+        if !attributes.is_empty() {
+            shown["Attributes"] = Value::Object(attributes);
+        }
+        if !message.attributes.is_null() {
+            shown["MessageAttributes"] = message.attributes.clone();
+        }
+        shown
+    }
+}
+
+/// `DeleteMessage`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Delete {
+    pub(super) queue_url: String,
+    pub(super) receipt_handle: String,
+}
+
+/// `ChangeMessageVisibility`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ChangeVisibility {
+    pub(super) queue_url: String,
+    pub(super) receipt_handle: String,
+    pub(super) visibility_timeout: u64,
+}
+
+/// Whatever takes up to ten entries.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Batch<T> {
+    pub(super) queue_url: String,
+    pub(super) entries: Vec<T>,
+}
+
+/// One of `DeleteMessageBatch`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct DeleteEntry {
+    pub(super) id: String,
+    pub(super) receipt_handle: String,
+}
+
+impl Batch<DeleteEntry> {
+    /// One to ten, each with an id of its own.
+    pub(super) fn check(&self) -> Result<(), AwsError> {
+        let ids: BTreeSet<&str> = self.entries.iter().map(|entry| entry.id.as_str()).collect();
+        match self.entries.len() {
+            0 => Err(AwsError::new(
+                "EmptyBatchRequest",
+                "a batch has 1 to 10 entries, not 0",
+            )),
+            1..=10 if ids.len() == self.entries.len() => Ok(()),
+            1..=10 => Err(AwsError::new(
+                "BatchEntryIdsNotDistinct",
+                "two entries of the batch have the same Id",
+            )),
+            many => Err(AwsError::new(
+                "TooManyEntriesInBatchRequest",
+                format!("a batch has 1 to 10 entries, not {many}"),
+            )),
+        }
+    }
+}
+
+/// Refuses a number above what SQS takes.
+pub(super) fn within(name: &str, value: u64, most: u64) -> Result<(), AwsError> {
+    if value <= most {
+        return Ok(());
+    }
+    Err(AwsError::new(
+        "InvalidParameterValue",
+        format!("{name} is 0 to {most}, not {value}"),
+    ))
+}
