@@ -1,2 +1,3 @@
-//! stepfleet
+//! The binary `autoscaler`.
+
 fn main() {}

@@ -1,1 +1,182 @@
-//! The status page.
+//! The status page: server-rendered, charts as SVG, nothing from outside.
+//!
+//! A sampler fills a [`Status`]; [`router`] serves it below `/_stepfleet/`.
+
+mod chart;
+mod html;
+pub(crate) mod sampler;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{Html, Redirect};
+use axum::routing::get;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How many samples are kept: an hour and a half at one a second.
+const KEPT: usize = 5_400;
+
+/// How the fleet stood at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Sample {
+    /// When.
+    pub at: Timestamp,
+    /// Tasks that wait for a worker.
+    pub waiting: usize,
+    /// Tasks that run.
+    pub running: usize,
+    /// Polls that are open.
+    pub polls: usize,
+    /// The age of the oldest waiting task, in seconds.
+    pub oldest_wait: f64,
+    /// Replicas that the Deployments ask for.
+    pub replicas: usize,
+    /// Pods that are ready.
+    pub ready: usize,
+}
+
+/// One alarm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AlarmRow {
+    /// Its name.
+    pub name: String,
+    /// `OK`, `ALARM` or `INSUFFICIENT_DATA`.
+    pub state: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
+/// One decision of the autoscaler.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecisionRow {
+    /// When.
+    pub at: Timestamp,
+    /// Of which Deployment.
+    pub deployment: String,
+    /// The count before.
+    pub from: u32,
+    /// The count after.
+    pub to: u32,
+    /// `scale-out`, `scale-in` or `hold`.
+    pub action: String,
+    /// The reason's code.
+    pub reason: String,
+    /// The reason in a sentence, with its numbers.
+    pub text: String,
+}
+
+/// Objects below the prefixes that the loader uses, over all buckets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Files {
+    /// Waiting to be loaded.
+    pub incoming: usize,
+    /// Loaded and moved.
+    pub processed: usize,
+    /// Set aside.
+    pub failed: usize,
+}
+
+/// Executions by how they stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Executions {
+    /// Running.
+    pub running: usize,
+    /// Succeeded.
+    pub succeeded: usize,
+    /// Failed, timed out or stopped.
+    pub failed: usize,
+}
+
+/// What the page shows.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Status {
+    /// What runs here, in a line.
+    pub title: String,
+    /// The past, oldest first.
+    pub samples: VecDeque<Sample>,
+    /// All alarms, by name.
+    pub alarms: Vec<AlarmRow>,
+    /// The last decisions, newest first.
+    pub decisions: Vec<DecisionRow>,
+    /// Files by state.
+    pub files: Files,
+    /// Executions by how they stand.
+    pub executions: Executions,
+}
+
+/// A [`Status`] that a sampler writes and the page reads.
+#[derive(Debug, Clone, Default)]
+pub struct Board(Arc<Mutex<Status>>);
+
+impl Board {
+    /// Changes what the page shows.
+    pub fn update(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Adds a sample, and lets the oldest go where there are too many.
+    pub fn push(&self, sample: Sample) {
+        self.update(|status| {
+            if status.samples.len() == KEPT {
+                status.samples.pop_front();
+            }
+            status.samples.push_back(sample);
+        });
+    }
+
+    /// What the page shows now.
+    pub fn read(&self) -> Status {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// The page (`/_stepfleet/`), its changing part (`/_stepfleet/fragment`) and the same as JSON (`/_stepfleet/status.json`).
+pub fn router(board: Board) -> Router {
+    Router::new()
+        .route(
+            "/_stepfleet",
+            get(|| async { Redirect::permanent("/_stepfleet/") }),
+        )
+        .route(
+            "/_stepfleet/",
+            get(async |State(board): State<Board>| Html(html::page(&board.read()))),
+        )
+        .route(
+            "/_stepfleet/fragment",
+            get(async |State(board): State<Board>| Html(html::fragment(&board.read()))),
+        )
+        .route(
+            "/_stepfleet/status.json",
+            get(async |State(board): State<Board>| axum::Json(board.read())),
+        )
+        .with_state(board)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_sample_goes_when_there_are_too_many() {
+        let board = Board::default();
+        for waiting in 0..=KEPT {
+            board.push(Sample {
+                waiting,
+                ..Sample::default()
+            });
+        }
+        let samples = board.read().samples;
+        assert_eq!(
+            (samples.len(), samples[0].waiting, samples[KEPT - 1].waiting),
+            (KEPT, 1, KEPT)
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! The one file that speaks to SQS.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::DisplayErrorContext;
+use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry};
+use tokio::sync::OnceCell;
+
+/// For how long a received message is ours; extended while a cycle runs.
+pub(crate) const VISIBILITY: Duration = Duration::from_secs(60);
+/// The longest poll that SQS has.
+const WAIT_SECONDS: i32 = 20;
+/// The most messages that a call takes.
+pub(crate) const BATCH: usize = 10;
+
+/// A call failed.
+#[derive(Debug, thiserror::Error)]
+#[error("the signal queue did not answer: {0}")]
+pub(crate) struct QueueError(String);
+
+/// A message that is ours until its visibility ends.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    pub(crate) body: String,
+    pub(crate) receipt: String,
+}
+
+/// The signal queue; its URL is looked up by name where it was not given.
+pub(crate) struct Queue {
+    client: Client,
+    name: String,
+    url: OnceCell<String>,
+}
+
+impl Queue {
+    pub(crate) fn new(config: &aws_config::SdkConfig, fleet: &str, url: Option<String>) -> Self {
+        Self {
+            client: Client::new(config),
+            name: format!("{fleet}-signals"),
+            url: url.map_or_else(OnceCell::new, OnceCell::new_with_value),
+        }
+    }
+
+    async fn url(&self) -> Result<&str, QueueError> {
+        let look_up = || async {
+            let found = self.client.get_queue_url().queue_name(&self.name).send().await;
+            let url = found.map_err(|error| failed(&error))?.queue_url;
+            url.ok_or_else(|| QueueError(format!("no URL for {}", self.name)))
+        };
+        self.url.get_or_try_init(look_up).await.map(String::as_str)
+    }
+
+    /// Waits for messages, for at most 20 s.
+    pub(crate) async fn receive(&self) -> Result<Vec<Message>, QueueError> {
+        let visibility = i32::try_from(VISIBILITY.as_secs()).unwrap_or(60);
+        let received = (self.client.receive_message())
+            .queue_url(self.url().await?)
+            .max_number_of_messages(10)
+            .wait_time_seconds(WAIT_SECONDS)
+            .visibility_timeout(visibility)
+            .send()
+            .await
+            .map_err(|error| failed(&error))?;
+        let messages = received.messages.unwrap_or_default().into_iter();
+        Ok(messages
+            .filter_map(|message| {
+                Some(Message {
+                    body: message.body?,
+                    receipt: message.receipt_handle?,
+                })
+            })
+            .collect())
+    }
+
+    /// Deletes messages whose effect is durable. One that stays comes again and
+    /// is a duplicate then.
+    pub(crate) async fn delete(&self, receipts: &[String]) -> Result<(), QueueError> {
+        for batch in receipts.chunks(BATCH) {
+            let entries = (batch.iter().enumerate())
+                .filter_map(|(index, receipt)| {
+                    let entry = DeleteMessageBatchRequestEntry::builder();
+                    (entry.id(index.to_string()).receipt_handle(receipt).build()).ok()
+                })
+                .collect();
+            let call = self.client.delete_message_batch();
+            (call.queue_url(self.url().await?).set_entries(Some(entries)).send().await)
+                .map_err(|error| failed(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Keeps messages ours for another while.
+    pub(crate) async fn extend(&self, receipts: &[String]) -> Result<(), QueueError> {
+        let visibility = i32::try_from(VISIBILITY.as_secs()).unwrap_or(60);
+        for batch in receipts.chunks(BATCH) {
+            let entries = (batch.iter().enumerate())
+                .filter_map(|(index, receipt)| {
+                    let entry = ChangeMessageVisibilityBatchRequestEntry::builder();
+                    let entry = entry.id(index.to_string()).receipt_handle(receipt);
+                    entry.visibility_timeout(visibility).build().ok()
+                })
+                .collect();
+            let call = self.client.change_message_visibility_batch();
+            (call.queue_url(self.url().await?).set_entries(Some(entries)).send().await)
+                .map_err(|error| failed(&error))?;
+        }
+        Ok(())
+    }
+}
+
+fn failed(error: &impl std::error::Error) -> QueueError {
+    QueueError(DisplayErrorContext(error).to_string())
+}

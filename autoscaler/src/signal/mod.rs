@@ -1,0 +1,212 @@
+//! Signals: alarm changes that arrive over a queue, parsed leniently, trusted
+//! strictly.
+//!
+//! Anybody who may write to the topic or call `SetAlarmState` could speak in an
+//! alarm's name, so everything that the catalogue knows of an alarm is compared.
+
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use stepfleet_activity::Catalogue;
+use stepfleet_activity::alarm::{self, AlarmSpec, Metric, Watched};
+
+pub use parse::{Claim, ClaimedMetric, ParseError, parse};
+
+use crate::record::AlarmRecord;
+use crate::time::after;
+
+/// A message may come from a clock that is ahead of ours by this much.
+const AHEAD: Duration = Duration::from_secs(300);
+
+/// A change of an alarm of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signal {
+    /// The alarm's name.
+    pub alarm: String,
+    /// The Deployment that it is about.
+    pub deployment: String,
+    /// What changed.
+    pub change: AlarmRecord,
+}
+
+/// Why a message is rejected: a label of a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rejection {
+    /// The catalogue has no such alarm.
+    UnknownAlarm,
+    /// Another account, or none.
+    WrongAccount,
+    /// Another region.
+    WrongRegion,
+    /// Another topic.
+    WrongTopic,
+    /// The ARN is not that of the alarm.
+    WrongArn,
+    /// The alarm of this name watches another metric.
+    WrongMetric,
+    /// The metric is that of another activity.
+    WrongDimension,
+    /// Older than `signals.max_age`.
+    TooOld,
+    /// From a time that is not yet.
+    FromTheFuture,
+    /// A newer change of the alarm is known.
+    Late,
+    /// The change is known.
+    Duplicate,
+}
+
+/// What the catalogue knows of its alarms: the yardstick for claims.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    account: String,
+    region: String,
+    topic: String,
+    max_age: Duration,
+    alarms: BTreeMap<String, Known>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    spec: AlarmSpec,
+    deployment: String,
+}
+
+// === impl Rejection ===
+
+impl Rejection {
+    /// The reason's code.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownAlarm => "unknown-alarm",
+            Self::WrongAccount => "wrong-account",
+            Self::WrongRegion => "wrong-region",
+            Self::WrongTopic => "wrong-topic",
+            Self::WrongArn => "wrong-arn",
+            Self::WrongMetric => "wrong-metric",
+            Self::WrongDimension => "wrong-dimension",
+            Self::TooOld => "too-old",
+            Self::FromTheFuture => "from-the-future",
+            Self::Late => "late",
+            Self::Duplicate => "duplicate",
+        }
+    }
+}
+
+// === impl Trust ===
+
+impl Trust {
+    /// What a catalogue says of its alarms.
+    pub fn of(catalogue: &Catalogue) -> Self {
+        let mut alarms = BTreeMap::new();
+        for activity in catalogue.activities.values() {
+            for spec in alarm::alarms(catalogue, activity) {
+                let deployment = activity.deployment.clone();
+                alarms.insert(spec.name.clone(), Known { spec, deployment });
+            }
+        }
+        Self {
+            account: catalogue.aws.account.clone(),
+            region: catalogue.aws.region.clone(),
+            topic: (catalogue.aws).arn("sns", &format!("{}-signals", catalogue.fleet)),
+            max_age: catalogue.signals.max_age,
+            alarms,
+        }
+    }
+
+    /// The names of all alarms, with their Deployments.
+    pub fn alarms(&self) -> impl Iterator<Item = (&str, &str)> {
+        (self.alarms.iter()).map(|(name, known)| (name.as_str(), known.deployment.as_str()))
+    }
+
+    /// Compares a claim with the catalogue. Whether it is late or a duplicate
+    /// shows only when it is folded.
+    ///
+    /// # Errors
+    /// The first thing that does not match.
+    pub fn check(&self, claim: &Claim, now: Timestamp) -> Result<Signal, Rejection> {
+        let Some(known) = self.alarms.get(&claim.alarm) else {
+            return Err(Rejection::UnknownAlarm);
+        };
+        self.check_origin(claim, &known.spec)?;
+        check_metrics(claim, &known.spec)?;
+        if now > after(claim.changed, self.max_age) {
+            return Err(Rejection::TooOld);
+        }
+        if claim.changed > after(now, AHEAD) {
+            return Err(Rejection::FromTheFuture);
+        }
+        Ok(Signal {
+            alarm: claim.alarm.clone(),
+            deployment: known.deployment.clone(),
+            change: AlarmRecord {
+                level: claim.level,
+                since: claim.changed,
+            },
+        })
+    }
+
+    fn check_origin(&self, claim: &Claim, spec: &AlarmSpec) -> Result<(), Rejection> {
+        if claim.account.as_deref() != Some(self.account.as_str()) {
+            return Err(Rejection::WrongAccount);
+        }
+        if (claim.topic.as_ref()).is_some_and(|topic| *topic != self.topic) {
+            return Err(Rejection::WrongTopic);
+        }
+        // A display name ("EU (Ireland)") says nothing that could be compared;
+        // the ARNs of the alarm and of the activity hold the region as well.
+        let code = claim.region.as_deref().filter(|region| is_code(region));
+        if code.is_some_and(|region| region != self.region) {
+            return Err(Rejection::WrongRegion);
+        }
+        if (claim.arn.as_ref()).is_some_and(|arn| *arn != spec.arn) {
+            return Err(Rejection::WrongArn);
+        }
+        Ok(())
+    }
+}
+
+/// Every metric that the alarm watches is claimed, and no other one.
+fn check_metrics(claim: &Claim, spec: &AlarmSpec) -> Result<(), Rejection> {
+    let watched: Vec<&Metric> = match &spec.watched {
+        Watched::Metric(metric) => vec![metric],
+        Watched::Math { metrics, .. } => metrics.iter().map(|(_, metric)| metric).collect(),
+    };
+    let name = |claimed: &ClaimedMetric, metric: &Metric| {
+        claimed.namespace == alarm::NAMESPACE && claimed.name == metric.name
+    };
+    let all = (watched.iter()).all(|m| claim.metrics.iter().any(|claimed| name(claimed, m)));
+    let only = (claim.metrics.iter()).all(|claimed| watched.iter().any(|m| name(claimed, m)));
+    if !all || !only {
+        return Err(Rejection::WrongMetric);
+    }
+    let arn = watched.first().map(|metric| metric.activity_arn.as_str());
+    let right = |claimed: &ClaimedMetric| {
+        claimed.dimensions.len() == 1
+            && claimed.dimensions.get(alarm::DIMENSION).map(String::as_str) == arn
+    };
+    if claim.metrics.iter().all(right) {
+        Ok(())
+    } else {
+        Err(Rejection::WrongDimension)
+    }
+}
+
+/// Whether a region's text is a code like `eu-west-1`, `us-gov-west-1`.
+fn is_code(region: &str) -> bool {
+    let mut parts = region.split('-');
+    let first = parts.next().is_some_and(|part| {
+        part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_lowercase())
+    });
+    let last = parts.next_back();
+    first
+        && parts.count() >= 1
+        && last.is_some_and(|part| {
+            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
+        })
+}

@@ -1,0 +1,1 @@
+//! Signals as they come, true and forged.

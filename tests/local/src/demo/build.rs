@@ -1,0 +1,82 @@
+//! Builds the binaries that the demo runs beside its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context as _, bail};
+use tokio::process::Command;
+
+/// The packages whose binaries the demo runs.
+const BINARIES: [(&str, &str); 2] = [
+    ("stepfleet-etl-worker", "etl-worker"),
+    ("stepfleet-autoscaler", "autoscaler"),
+];
+
+/// Where the demo's binaries are.
+#[derive(Debug, Clone)]
+pub(super) struct Binaries {
+    /// `etl-worker`.
+    pub(super) worker: PathBuf,
+    /// `autoscaler`.
+    pub(super) autoscaler: PathBuf,
+}
+
+/// Finds the binaries beside our own; builds them, in our own profile, where we
+/// run from a checkout, so that they are never older than the sources.
+pub(super) async fn binaries() -> anyhow::Result<Binaries> {
+    let own = std::env::current_exe().context("cannot find my own binary")?;
+    let folder = own.parent().context("my own binary is in no folder")?;
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    if workspace.join("Cargo.toml").exists() && is_target_folder(folder) {
+        build(&workspace, folder).await?;
+    }
+    let find = |name: &str| {
+        let path = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+        if path.exists() {
+            Ok(path)
+        } else {
+            bail!(
+                "{} is not there; build it: cargo build --release --workspace",
+                path.display()
+            )
+        }
+    };
+    Ok(Binaries {
+        worker: find("etl-worker")?,
+        autoscaler: find("autoscaler")?,
+    })
+}
+
+/// Whether a folder is one of cargo's: it marks its target folder.
+fn is_target_folder(folder: &Path) -> bool {
+    folder
+        .parent()
+        .is_some_and(|target| target.join("CACHEDIR.TAG").exists())
+}
+
+async fn build(workspace: &Path, folder: &Path) -> anyhow::Result<()> {
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(profile) => profile,
+    };
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(workspace).args([
+        "build",
+        "--locked",
+        "--profile",
+        profile,
+        "--target-dir",
+    ]);
+    command
+        .arg(folder.parent().unwrap_or(folder))
+        .stdin(Stdio::null());
+    for (package, binary) in BINARIES {
+        command.args(["--package", package, "--bin", binary]);
+    }
+    eprintln!("building the worker and the autoscaler ({profile}) ...");
+    let status = command.status().await.context("cargo does not start")?;
+    if !status.success() {
+        bail!("the worker and the autoscaler do not build; what cargo says is above");
+    }
+    Ok(())
+}

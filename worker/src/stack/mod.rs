@@ -1,0 +1,112 @@
+//! The tower stack of one activity, from the outside in: span, heartbeat,
+//! report, limits, and the handler apart from all of them with its panics caught.
+//!
+//! The report is inside the heartbeat, so that beats go on until it is accepted.
+
+mod handler;
+mod heartbeat;
+mod limits;
+mod report;
+mod span;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use stepfleet_activity::{
+    ActivityError, ActivityTask, Attempt, Class, Envelope, Output, Progress, TaskContext,
+    TaskToken, names,
+};
+use tower::ServiceBuilder;
+use tower::layer::layer_fn;
+use tower::util::BoxCloneSyncService;
+
+use crate::lane::{Lane, Slot};
+use crate::meters::Ended;
+use crate::poller::Polled;
+
+/// An activity's own code, boxed.
+pub(crate) type Handler = BoxCloneSyncService<ActivityTask, Output, ActivityError>;
+/// The whole stack: it reports by itself, so it cannot fail.
+pub(crate) type Stack = BoxCloneSyncService<Received, Ended, Infallible>;
+
+/// A task on its way through the stack.
+pub(crate) struct Received {
+    token: TaskToken,
+    attempt: Option<Attempt>,
+    /// What the handler gets, or why the input is none.
+    task: Result<ActivityTask, ActivityError>,
+    slot: Arc<Slot>,
+}
+
+impl Received {
+    /// Reads the input's envelope. A bad input is a task too: it is reported.
+    pub(crate) fn new(lane: &Lane, polled: Polled) -> Self {
+        let Polled {
+            task: raw,
+            mut slot,
+        } = polled;
+        slot.occupy();
+        let received = lane.clock.now();
+        let envelope = Envelope::parse(&raw.input);
+        let attempt = match &envelope {
+            Ok(envelope) => envelope.attempt.clone(),
+            Err(_) => None,
+        };
+        let timeout = jiff::SignedDuration::try_from(lane.options.timeout).unwrap_or_default();
+        let context = TaskContext {
+            attempt: attempt.clone(),
+            received,
+            deadline: received.saturating_add(timeout).unwrap_or(received),
+            heartbeat_interval: lane.options.heartbeat_interval(),
+            progress: Progress::default(),
+        };
+        let task = envelope.map(|envelope| ActivityTask {
+            name: Arc::clone(&lane.options.name),
+            token: raw.token.clone(),
+            input: envelope.input,
+            context,
+        });
+        Self {
+            token: raw.token,
+            attempt,
+            task: task
+                .map_err(|error| ActivityError::named(names::BAD_INPUT, Class::Permanent, error)),
+            slot: Arc::new(slot),
+        }
+    }
+}
+
+/// Builds the stack round a handler.
+pub(crate) fn stack(lane: &Arc<Lane>, handler: Handler) -> Stack {
+    let service = ServiceBuilder::new()
+        .layer(layer_fn(|inner| span::Spanned::new(lane, inner)))
+        .layer(layer_fn(|inner| heartbeat::Heartbeats::new(lane, inner)))
+        .layer(layer_fn(|inner| report::Reports::new(lane, inner)))
+        .layer(layer_fn(|inner| limits::Limits::new(lane, inner)))
+        .layer(layer_fn(|inner| handler::Apart::new(lane, inner)))
+        .service(handler);
+    BoxCloneSyncService::new(service)
+}
+
+/// The part of a layer's service that is the same in each of them: it is always
+/// ready, since readiness was the slot, and holds the lane and what it wraps.
+macro_rules! layered {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone)]
+        pub(crate) struct $name<S> {
+            lane: std::sync::Arc<crate::lane::Lane>,
+            inner: S,
+        }
+
+        impl<S> $name<S> {
+            pub(crate) fn new(lane: &std::sync::Arc<crate::lane::Lane>, inner: S) -> Self {
+                Self {
+                    lane: std::sync::Arc::clone(lane),
+                    inner,
+                }
+            }
+        }
+    };
+}
+use layered;

@@ -1,0 +1,102 @@
+//! Reports what became of a task, until that is accepted or the attempt is closed.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use stepfleet_activity::{ActivityError, Area, Output, TaskToken};
+use tokio::time::{Instant, sleep_until};
+use tower::ServiceExt;
+use tower_service::Service;
+
+use super::{Received, layered};
+use crate::backoff::Backoff;
+use crate::lane::Lane;
+use crate::meters::Ended;
+use crate::output;
+use crate::sfn::{CallError, Recovery};
+
+layered! {
+    /// Reports the output or the failure of what it wraps.
+    Reports
+}
+
+impl<S> Service<Received> for Reports<S>
+where
+    S: Service<Received, Response = Output, Error = ActivityError> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Ended;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Ended, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, received: Received) -> Self::Future {
+        let inner = self.inner.clone();
+        let lane = Arc::clone(&self.lane);
+        async move {
+            let token = received.token.clone();
+            let attempt = received.attempt.clone();
+            let report = match inner.oneshot(received).await {
+                Ok(output) => output::fit(&lane, attempt.as_ref(), &output).await,
+                Err(error) => Err(error),
+            };
+            Ok(send(&lane, &token, report).await)
+        }
+        .boxed()
+    }
+}
+
+/// Reports until it is accepted or the attempt is closed.
+async fn send(lane: &Lane, token: &TaskToken, mut report: Result<String, ActivityError>) -> Ended {
+    let mut retry = Backoff::new(Duration::from_millis(250), Duration::from_secs(15));
+    let mut retry_slowly = Backoff::new(Duration::from_secs(5), Duration::from_secs(30));
+    loop {
+        let answer = match &report {
+            Ok(output) => lane.sfn.succeed(token, output).await,
+            Err(error) => lane.sfn.fail(token, error).await,
+        };
+        let Err(error) = answer else {
+            lane.meters.report("accepted");
+            return accepted(&report);
+        };
+        lane.meters.report(error.kind());
+        let wait = match error.recovery() {
+            Recovery::AbandonTask => return Ended::Closed,
+            Recovery::GiveUp if report.is_ok() => {
+                report = Err(refused(&error));
+                Duration::ZERO
+            }
+            Recovery::GiveUp | Recovery::RetrySlowly => retry_slowly.next(),
+            Recovery::Retry => retry.next(),
+        };
+        lane.trouble.note(&lane.options, &error);
+        tracing::warn!(
+            "the report was not accepted, trying again: {}",
+            error.chain()
+        );
+        lane.meters.reports_retried.inc();
+        sleep_until(Instant::now() + wait).await;
+    }
+}
+
+fn accepted(report: &Result<String, ActivityError>) -> Ended {
+    match report {
+        Ok(_) => Ended::Succeeded,
+        Err(error) => {
+            tracing::warn!(error = error.name(), "failed: {}", error.cause());
+            Ended::Failed
+        }
+    }
+}
+
+fn refused(error: &CallError) -> ActivityError {
+    let cause = format!("the output was refused: {}", error.chain());
+    ActivityError::permanent(Area::ACTIVITY, cause)
+}
