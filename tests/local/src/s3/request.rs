@@ -1,0 +1,111 @@
+//! Takes off a request what only AWS can check: the signature and its framing.
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderMap, HeaderValue, Request};
+use http_body_util::BodyExt;
+
+const SIGNATURE_HEADERS: [&str; 5] = [
+    "x-amz-security-token",
+    "x-amz-content-sha256",
+    "x-amz-date",
+    "x-amz-trailer",
+    "x-amz-decoded-content-length",
+];
+
+/// The request without its signature, its body without `aws-chunked` framing.
+pub(super) async fn prepare(request: Request<Body>) -> Result<Request<s3s::Body>, String> {
+    let (mut parts, body) = request.into_parts();
+    let body = body.collect().await;
+    let mut body = body.map_err(|error| error.to_string())?.to_bytes();
+    if is_chunked(&parts.headers) {
+        body = unframe(body)?;
+        without_chunked(&mut parts.headers);
+    }
+    parts.headers.remove(AUTHORIZATION);
+    for name in SIGNATURE_HEADERS {
+        parts.headers.remove(name);
+    }
+    parts.headers.remove(http::header::TRANSFER_ENCODING);
+    parts
+        .headers
+        .insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    Ok(Request::from_parts(parts, s3s::Body::from(body)))
+}
+
+fn is_chunked(headers: &HeaderMap) -> bool {
+    headers
+        .get("x-amz-content-sha256")
+        .is_some_and(|value| value.as_bytes().starts_with(b"STREAMING-"))
+}
+
+fn without_chunked(headers: &mut HeaderMap) {
+    let kept: Vec<String> = headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|value| value.trim().to_owned())
+        .filter(|value| value != "aws-chunked")
+        .collect();
+    headers.remove(CONTENT_ENCODING);
+    if let Ok(value) = HeaderValue::from_str(&kept.join(","))
+        && !kept.is_empty()
+    {
+        headers.insert(CONTENT_ENCODING, value);
+    }
+}
+
+/// Chunks of `<hex size>[;extension]\r\n<bytes>\r\n` up to one of size 0, whose
+/// trailers hold checksums.
+fn unframe(mut framed: Bytes) -> Result<Bytes, String> {
+    let malformed = || "the aws-chunked body is malformed".to_owned();
+    let mut plain = BytesMut::new();
+    loop {
+        let end = framed
+            .windows(2)
+            .position(|pair| pair == b"\r\n")
+            .ok_or_else(malformed)?;
+        let line = framed.split_to(end + 2);
+        let line = std::str::from_utf8(&line).map_err(|_| malformed())?;
+        let size = line.trim_end().split(';').next().unwrap_or_default();
+        let size = usize::from_str_radix(size, 16).map_err(|_| malformed())?;
+        if size == 0 {
+            return Ok(plain.freeze());
+        }
+        if framed.len().saturating_sub(2) < size {
+            return Err(malformed());
+        }
+        plain.extend_from_slice(&framed.split_to(size));
+        if framed.split_to(2).as_ref() != b"\r\n" {
+            return Err(malformed());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_taken_off() {
+        let cases: [(&[u8], Option<&[u8]>); 5] = [
+            (b"0\r\n\r\n", Some(b"")),
+            (
+                b"3\r\nabc\r\n0\r\nx-amz-checksum-crc32:AA==\r\n\r\n",
+                Some(b"abc"),
+            ),
+            (
+                b"3;chunk-signature=1\r\nabc\r\na\r\n0123456789\r\n0\r\n\r\n",
+                Some(b"abc0123456789"),
+            ),
+            (b"4\r\nabc\r\n", None),
+            (b"zz\r\nabc\r\n0\r\n", None),
+        ];
+        for (framed, plain) in cases {
+            let got = unframe(Bytes::from_static(framed)).ok();
+            assert_eq!(got.as_deref(), plain, "{framed:?}");
+        }
+    }
+}
