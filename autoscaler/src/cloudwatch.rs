@@ -225,7 +225,11 @@ fn queries(index: usize, activity: &Activity, period: Duration) -> [MetricDataQu
         let watched = Metric::builder()
             .namespace(NAMESPACE)
             .metric_name(name)
-            .dimensions((Dimension::builder().name(DIMENSION)).value(&activity.arn).build())
+            .dimensions(
+                (Dimension::builder().name(DIMENSION))
+                    .value(&activity.arn)
+                    .build(),
+            )
             .build();
         let stat = (MetricStat::builder().metric(watched))
             .period(period)

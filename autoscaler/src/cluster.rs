@@ -30,8 +30,9 @@ pub(crate) struct Kubernetes {
 impl Kubernetes {
     /// By KUBECONFIG, or by the pod's service account.
     pub(crate) async fn connect(namespace: &str) -> Result<Self, ClusterError> {
-        let mut config = (kube::Config::infer().await)
-            .map_err(|error| ClusterError::Unavailable(format!("no KUBECONFIG and no service account: {error}")))?;
+        let mut config = (kube::Config::infer().await).map_err(|error| {
+            ClusterError::Unavailable(format!("no KUBECONFIG and no service account: {error}"))
+        })?;
         // A hung connection must not hold a cycle for longer than the Lease.
         config.connect_timeout = Some(Duration::from_secs(5));
         config.read_timeout = Some(Duration::from_secs(10));
@@ -79,15 +80,8 @@ impl Cluster for Kubernetes {
             }),
             status: None,
         };
-        let bytes = serde_json::to_vec(&body)
-            .map_err(|error| ClusterError::Unavailable(error.to_string()))?;
         (self.api::<Deployment>())
-            .replace_subresource::<k8s_openapi::api::autoscaling::v1::Scale>(
-                "scale",
-                name,
-                &PostParams::default(),
-                bytes,
-            )
+            .replace_scale(name, &PostParams::default(), &body)
             .await
             .map(drop)
             .map_err(failed)
@@ -174,15 +168,17 @@ impl Cluster for Kubernetes {
             reporting_component: Some(COMPONENT.to_owned()),
             ..Event::default()
         };
-        let created = self.api::<Event>().create(&PostParams::default(), &event);
-        created.await.map(drop).map_err(failed)
+        let (api, params) = (self.api::<Event>(), PostParams::default());
+        api.create(&params, &event).await.map(drop).map_err(failed)
     }
 
     async fn lease(&self, name: &str) -> Result<Option<Versioned<LeaseState>>, ClusterError> {
         let lease = (self.api::<Lease>().get_opt(name).await).map_err(failed)?;
         let Some(lease) = lease else { return Ok(None) };
         let spec = lease.spec.unwrap_or_default();
-        let seconds = spec.lease_duration_seconds.and_then(|s| u64::try_from(s).ok());
+        let seconds = spec
+            .lease_duration_seconds
+            .and_then(|s| u64::try_from(s).ok());
         let value = LeaseState {
             holder: spec.holder_identity.filter(|holder| !holder.is_empty()),
             renewed: spec.renew_time.map_or(Timestamp::UNIX_EPOCH, |time| time.0),

@@ -21,7 +21,9 @@ pub fn fold(record: &mut Record, alarm: &str, change: AlarmRecord) -> Folded {
         Some(known) if change.since < known.since => return Folded::Late,
         Some(known) if *known == change => return Folded::Duplicate,
         // Two states at one instant: the more cautious one, whatever came first.
-        Some(known) if change.since == known.since && weight(known.level) >= weight(change.level) => {
+        Some(known)
+            if change.since == known.since && weight(known.level) >= weight(change.level) =>
+        {
             return Folded::Duplicate;
         }
         _ => {}
@@ -71,9 +73,19 @@ mod tests {
         let cases = [
             ("alarm, ok", [(Alarm, 1), (Ok, 2)], [Newest, Newest], Ok),
             ("late alarm", [(Ok, 2), (Alarm, 1)], [Newest, Late], Ok),
-            ("repeat", [(Alarm, 1), (Alarm, 1)], [Newest, Duplicate], Alarm),
+            (
+                "repeat",
+                [(Alarm, 1), (Alarm, 1)],
+                [Newest, Duplicate],
+                Alarm,
+            ),
             ("at once", [(Ok, 1), (Alarm, 1)], [Newest, Newest], Alarm),
-            ("at once, swapped", [(Alarm, 1), (Ok, 1)], [Newest, Duplicate], Alarm),
+            (
+                "at once, swapped",
+                [(Alarm, 1), (Ok, 1)],
+                [Newest, Duplicate],
+                Alarm,
+            ),
         ];
         for (name, changes, did, level) in cases {
             let mut record = Record::new(1, Timestamp::UNIX_EPOCH);

@@ -143,7 +143,10 @@ impl<C: Cluster> Keeper<'_, C> {
             holder: None,
             ..current.value
         };
-        (self.cluster.put_lease(&self.name, state, Some(current.version))).await
+        (self
+            .cluster
+            .put_lease(&self.name, state, Some(current.version)))
+        .await
     }
 }
 
@@ -168,14 +171,36 @@ mod tests {
             claim(state.as_ref(), &mut watching, "me", at(now)).map(|next| next.transitions)
         };
         assert_eq!(try_at(None, 0), Some(1), "there is none");
-        assert_eq!(try_at(Some(theirs(-9999)), 100), None, "their clock is far behind: watched first");
+        assert_eq!(
+            try_at(Some(theirs(-9999)), 100),
+            None,
+            "their clock is far behind: watched first"
+        );
         assert_eq!(try_at(Some(theirs(-9999)), 114), None);
-        assert_eq!(try_at(Some(theirs(-9990)), 114), None, "renewed: the watch starts over");
+        assert_eq!(
+            try_at(Some(theirs(-9990)), 114),
+            None,
+            "renewed: the watch starts over"
+        );
         assert_eq!(try_at(Some(theirs(-9990)), 128), None);
-        assert_eq!(try_at(Some(theirs(-9990)), 129), Some(4), "lapsed: the epoch rises");
-        let released = LeaseState { holder: None, ..theirs(129) };
+        assert_eq!(
+            try_at(Some(theirs(-9990)), 129),
+            Some(4),
+            "lapsed: the epoch rises"
+        );
+        let released = LeaseState {
+            holder: None,
+            ..theirs(129)
+        };
         assert_eq!(try_at(Some(released), 130), Some(4), "released: at once");
-        let ours = LeaseState { holder: Some("me".into()), ..theirs(0) };
-        assert_eq!(try_at(Some(ours), 500), Some(3), "ours: renewed, the same epoch");
+        let ours = LeaseState {
+            holder: Some("me".into()),
+            ..theirs(0)
+        };
+        assert_eq!(
+            try_at(Some(ours), 500),
+            Some(3),
+            "ours: renewed, the same epoch"
+        );
     }
 }

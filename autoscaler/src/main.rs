@@ -1,3 +1,8 @@
 //! The binary `autoscaler`.
 
-fn main() {}
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    stepfleet_autoscaler::main()
+}

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::DisplayErrorContext;
-use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry};
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
+};
 use tokio::sync::OnceCell;
 
 /// For how long a received message is ours; extended while a cycle runs.
@@ -38,13 +40,18 @@ impl Queue {
         Self {
             client: Client::new(config),
             name: format!("{fleet}-signals"),
-            url: url.map_or_else(OnceCell::new, OnceCell::new_with_value),
+            url: OnceCell::new_with(url),
         }
     }
 
     async fn url(&self) -> Result<&str, QueueError> {
         let look_up = || async {
-            let found = self.client.get_queue_url().queue_name(&self.name).send().await;
+            let found = self
+                .client
+                .get_queue_url()
+                .queue_name(&self.name)
+                .send()
+                .await;
             let url = found.map_err(|error| failed(&error))?.queue_url;
             url.ok_or_else(|| QueueError(format!("no URL for {}", self.name)))
         };
@@ -84,7 +91,11 @@ impl Queue {
                 })
                 .collect();
             let call = self.client.delete_message_batch();
-            (call.queue_url(self.url().await?).set_entries(Some(entries)).send().await)
+            (call
+                .queue_url(self.url().await?)
+                .set_entries(Some(entries))
+                .send()
+                .await)
                 .map_err(|error| failed(&error))?;
         }
         Ok(())
@@ -102,7 +113,11 @@ impl Queue {
                 })
                 .collect();
             let call = self.client.change_message_visibility_batch();
-            (call.queue_url(self.url().await?).set_entries(Some(entries)).send().await)
+            (call
+                .queue_url(self.url().await?)
+                .set_entries(Some(entries))
+                .send()
+                .await)
                 .map_err(|error| failed(&error))?;
         }
         Ok(())

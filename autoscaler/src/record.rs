@@ -111,7 +111,9 @@ pub enum RecordError {
     #[error("the record is not readable ({0}): delete its ConfigMap to start afresh")]
     Unreadable(String),
     /// Written by a newer program.
-    #[error("the record has version {found}, this program reads {VERSION}: run the newer autoscaler, or delete the ConfigMap to start afresh")]
+    #[error(
+        "the record has version {found}, this program reads {VERSION}: run the newer autoscaler, or delete the ConfigMap to start afresh"
+    )]
     Version {
         /// The version found.
         found: u32,
@@ -212,9 +214,7 @@ impl Record {
             let since = match (self.starved.get(&activity.name), alarm, flow) {
                 (Some(since), _, _) => Some(*since),
                 (None, Some(alarm), _) => Some(alarm.since),
-                (None, None, Some(flow)) => {
-                    starves(flow, activity.starved_for, now).then_some(now)
-                }
+                (None, None, Some(flow)) => starves(flow, activity.starved_for, now).then_some(now),
                 (None, None, None) => None,
             };
             let held = since.filter(|since| {

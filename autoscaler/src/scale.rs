@@ -44,8 +44,10 @@ pub(crate) enum ClusterError {
 /// A cluster with Deployments. Every write has a precondition.
 pub(crate) trait Cluster: Send + Sync {
     /// `spec.replicas` of a Deployment.
-    fn scale(&self, name: &str)
-    -> impl Future<Output = Result<Versioned<u32>, ClusterError>> + Send;
+    fn scale(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<Versioned<u32>, ClusterError>> + Send;
     /// Sets `spec.replicas`, if the version is still the current one.
     fn set_scale(
         &self,
@@ -236,7 +238,9 @@ impl Plan {
         }
         let name = input.deployment;
         let version = self.scale.version.clone();
-        (cluster.set_scale(name, Versioned { value: to, version }).await)
+        (cluster
+            .set_scale(name, Versioned { value: to, version })
+            .await)
             .map_err(failed("setting the scale"))?;
         // The next cycle would settle it just so; sooner is better for readers.
         self.record.settle(to, self.outcome.at);

@@ -100,7 +100,11 @@ impl Situation<'_> {
         };
         let confirmed = self.observation.levels_read.max(Some(known.since));
         let believed = confirmed.is_some_and(|at| self.now < after(at, self.policy.max_age));
-        if believed { known.level } else { Level::Unknown }
+        if believed {
+            known.level
+        } else {
+            Level::Unknown
+        }
     }
 
     /// The alarm, our own reading of the flow, and the latch: any says yes; the

@@ -94,8 +94,16 @@ prop_compose! {
 /// Whether any activity is in breach or starved, by the naive reading.
 fn breached(record: &Record, seen: &Observation, policy: &Policy) -> bool {
     policy.activities.iter().any(|activity| {
-        let alarm = |name: &str| record.alarms.get(name).is_some_and(|a| a.level == Level::Alarm);
-        let flow = seen.activities.get(&activity.name).and_then(|a| a.flow.as_ref());
+        let alarm = |name: &str| {
+            record
+                .alarms
+                .get(name)
+                .is_some_and(|a| a.level == Level::Alarm)
+        };
+        let flow = seen
+            .activities
+            .get(&activity.name)
+            .and_then(|a| a.flow.as_ref());
         alarm(&activity.alarm_out)
             || alarm(&activity.alarm_starved)
             || record.starved.contains_key(&activity.name)

@@ -6,12 +6,12 @@
 //! step in.
 
 mod assess;
+#[cfg(test)]
+mod laws;
 mod policy;
 mod reason;
 #[cfg(test)]
-mod laws;
-#[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -195,7 +195,10 @@ impl fmt::Display for Hold {
             Self::AtMin { min } => write!(f, "already at the lower bound {min}"),
             Self::Paused => f.write_str("zero replicas: paused by hand, set a count to go on"),
             Self::ChangedByHand { until } => {
-                write!(f, "the count was changed by hand: left alone until {until:.0}")
+                write!(
+                    f,
+                    "the count was changed by hand: left alone until {until:.0}"
+                )
             }
             Self::Autoscaled => f.write_str(
                 "a HorizontalPodAutoscaler is on this Deployment: remove one of the two",

@@ -200,13 +200,12 @@ fn check_metrics(claim: &Claim, spec: &AlarmSpec) -> Result<(), Rejection> {
 /// Whether a region's text is a code like `eu-west-1`, `us-gov-west-1`.
 fn is_code(region: &str) -> bool {
     let mut parts = region.split('-');
-    let first = parts.next().is_some_and(|part| {
-        part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_lowercase())
-    });
+    let first = parts
+        .next()
+        .is_some_and(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_lowercase()));
     let last = parts.next_back();
     first
         && parts.count() >= 1
-        && last.is_some_and(|part| {
-            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
-        })
+        && last
+            .is_some_and(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
 }

@@ -1,1 +1,238 @@
 //! Signals as they come, true and forged.
+
+use serde_json::{Value, json};
+use stepfleet_activity::catalogue::{self, ReadOptions};
+
+use super::*;
+use crate::record::Level;
+
+const CATALOGUE: &str = r#"
+version: 1
+fleet: demo
+aws: {account: "123456789012", region: eu-west-1}
+signals: {max_age: 15m, period: 60s}
+warehouses: {main: {workgroup: analytics, database: dev}}
+deployments:
+  s3-load: {replicas: {min: 1, max: 5}}
+activities:
+  s3-load: {handler: etl.s3-load, deployment: s3-load}
+"#;
+const ACTIVITY: &str = "arn:aws:states:eu-west-1:123456789012:activity:demo-s3-load";
+const NOW: &str = "2026-01-01T12:00:00Z";
+
+fn trust() -> Trust {
+    let read = catalogue::parse("fleet.yaml", CATALOGUE, &ReadOptions::default());
+    Trust::of(&read.unwrap_or_else(|faults| panic!("{faults}")))
+}
+
+/// As AWS sends it; `Region` is a display name there.
+fn raw() -> Value {
+    json!({
+        "AlarmName": "demo-s3-load-out",
+        "AlarmDescription": null,
+        "AWSAccountId": "123456789012",
+        "NewStateValue": "ALARM",
+        "NewStateReason": "Threshold Crossed",
+        "StateChangeTime": "2026-01-01T11:59:00.123+0000",
+        "Region": "EU (Ireland)",
+        "AlarmArn": "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:demo-s3-load-out",
+        "OldStateValue": "OK",
+        "OKActions": [],
+        "Trigger": {
+            "MetricName": "ActivityScheduleTime",
+            "Namespace": "AWS/States",
+            "StatisticType": "Statistic",
+            "Statistic": "AVERAGE",
+            "Unit": null,
+            "Dimensions": [{"value": ACTIVITY, "name": "ActivityArn"}],
+            "TreatMissingData": "- TreatMissingData: notBreaching",
+        }
+    })
+}
+
+fn enveloped(message: &Value, topic: &str) -> Value {
+    json!({"Type": "Notification", "MessageId": "m", "TopicArn": topic, "Message": message.to_string(), "SignatureVersion": "1"})
+}
+
+fn starved() -> Value {
+    let metric = |id: &str, name: &str| {
+        json!({"Id": id, "MetricStat": {"Metric": {"MetricName": name, "Namespace": "AWS/States",
+            "Dimensions": [{"name": "ActivityArn", "value": ACTIVITY}]}, "Period": 60, "Stat": "Sum"}, "ReturnData": false})
+    };
+    let mut message = raw();
+    message["AlarmName"] = json!("demo-s3-load-starved");
+    message["AlarmArn"] =
+        json!("arn:aws:cloudwatch:eu-west-1:123456789012:alarm:demo-s3-load-starved");
+    message["Trigger"] = json!({"Period": 60, "Metrics": [
+        {"Id": "e", "Expression": "IF(FILL(scheduled,0) > 0 AND FILL(started,0) == 0, 1, 0)", "ReturnData": true},
+        metric("scheduled", "ActivitiesScheduled"), metric("started", "ActivitiesStarted")]});
+    message
+}
+
+fn event() -> Value {
+    json!({
+        "version": "0", "source": "aws.cloudwatch", "detail-type": "CloudWatch Alarm State Change",
+        "account": "123456789012", "region": "eu-west-1", "time": "2026-01-01T11:59:00Z",
+        "resources": ["arn:aws:cloudwatch:eu-west-1:123456789012:alarm:demo-s3-load-out"],
+        "detail": {
+            "alarmName": "demo-s3-load-out",
+            "state": {"value": "ALARM", "reason": "r", "reasonData": "{}", "timestamp": "2026-01-01T11:59:00.123+0000"},
+            "previousState": {"value": "OK", "timestamp": "2026-01-01T11:00:00.000+0000"},
+            "configuration": {"metrics": [{"id": "m", "metricStat": {"metric": {"namespace": "AWS/States",
+                "name": "ActivityScheduleTime", "dimensions": {"ActivityArn": ACTIVITY}}, "period": 60, "stat": "Average"}, "returnData": true}]}
+        }
+    })
+}
+
+fn check(message: &Value) -> Result<Signal, Rejection> {
+    let claim = parse(&message.to_string()).expect("an alarm's change");
+    trust().check(&claim, NOW.parse().expect("a time"))
+}
+
+fn changed(path: &str, value: Value) -> Value {
+    let mut message = raw();
+    *message.pointer_mut(path).expect("a field") = value;
+    message
+}
+
+#[test]
+fn every_form_is_understood() {
+    let topic = "arn:aws:sns:eu-west-1:123456789012:demo-signals";
+    let mut old = raw();
+    old.as_object_mut().expect("an object").remove("AlarmArn");
+    let forms = [
+        ("raw", raw()),
+        ("enveloped", enveloped(&raw(), topic)),
+        ("EventBridge", event()),
+        ("EventBridge over SNS", enveloped(&event(), topic)),
+        ("without an ARN", old),
+        ("Region as a code", changed("/Region", json!("eu-west-1"))),
+        (
+            "Region as an emulator says it",
+            changed("/Region", json!("Us east 1")),
+        ),
+    ];
+    for (name, message) in forms {
+        let signal = check(&message).unwrap_or_else(|reason| panic!("{name}: {reason:?}"));
+        assert_eq!(signal.change.level, Level::Alarm, "{name}");
+        assert_eq!(
+            signal.change.since.to_string(),
+            "2026-01-01T11:59:00.123Z",
+            "{name}"
+        );
+        assert_eq!(
+            (signal.alarm.as_str(), signal.deployment.as_str()),
+            ("demo-s3-load-out", "s3-load")
+        );
+    }
+    assert!(
+        check(&starved()).is_ok(),
+        "metric math: {:?}",
+        check(&starved())
+    );
+}
+
+#[test]
+fn what_does_not_match_the_catalogue_is_rejected() {
+    use Rejection::*;
+    let other = "arn:aws:states:eu-west-1:123456789012:activity:demo-other";
+    let mut no_metric = raw();
+    no_metric
+        .as_object_mut()
+        .expect("an object")
+        .remove("Trigger");
+    let mut more = starved();
+    more["Trigger"]["Metrics"][1]["MetricStat"]["Metric"]["MetricName"] = json!("ActivitiesFailed");
+    let cases = [
+        (
+            "forged name",
+            changed("/AlarmName", json!("prod-s3-load-out")),
+            UnknownAlarm,
+        ),
+        (
+            "another alarm's name",
+            changed("/AlarmName", json!("demo-s3-load-in")),
+            WrongArn,
+        ),
+        (
+            "another account",
+            changed("/AWSAccountId", json!("210987654321")),
+            WrongAccount,
+        ),
+        (
+            "no account",
+            changed("/AWSAccountId", Value::Null),
+            WrongAccount,
+        ),
+        (
+            "another region",
+            changed("/Region", json!("us-east-1")),
+            WrongRegion,
+        ),
+        (
+            "another region's ARN",
+            changed(
+                "/AlarmArn",
+                json!("arn:aws:cloudwatch:us-east-1:123456789012:alarm:demo-s3-load-out"),
+            ),
+            WrongArn,
+        ),
+        (
+            "another topic",
+            enveloped(&raw(), "arn:aws:sns:eu-west-1:123456789012:other"),
+            WrongTopic,
+        ),
+        (
+            "another metric",
+            changed("/Trigger/MetricName", json!("ActivityRunTime")),
+            WrongMetric,
+        ),
+        (
+            "another namespace",
+            changed("/Trigger/Namespace", json!("mine")),
+            WrongMetric,
+        ),
+        ("no metric", no_metric, WrongMetric),
+        ("another metric in the math", more, WrongMetric),
+        (
+            "another activity",
+            changed("/Trigger/Dimensions/0/value", json!(other)),
+            WrongDimension,
+        ),
+        (
+            "no dimension",
+            changed("/Trigger/Dimensions", json!([])),
+            WrongDimension,
+        ),
+        (
+            "too old",
+            changed("/StateChangeTime", json!("2026-01-01T11:44:59.999+0000")),
+            TooOld,
+        ),
+        (
+            "not yet",
+            changed("/StateChangeTime", json!("2026-01-01T12:05:01.000+0000")),
+            FromTheFuture,
+        ),
+    ];
+    for (name, message, reason) in cases {
+        assert_eq!(check(&message), Err(reason), "{name}");
+    }
+}
+
+#[test]
+fn what_is_no_change_of_an_alarm_is_left_alone_and_not_shown() {
+    let cases = [
+        "secret".to_owned(),
+        "{}".to_owned(),
+        json!({"secret": 1}).to_string(),
+        enveloped(&json!("secret"), "t").to_string(),
+        changed("/NewStateValue", json!("secret")).to_string(),
+        changed("/StateChangeTime", json!("secret")).to_string(),
+        changed("/AlarmName", json!(["secret"])).to_string(),
+    ];
+    for text in cases {
+        let error = parse(&text).expect_err(&text).to_string();
+        assert!(!error.contains("secret"), "{error}");
+    }
+}

@@ -127,9 +127,13 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
             Kind::Scalar(Value::Null) => visitor.visit_unit(),
             Kind::Scalar(Value::Bool(value)) => visitor.visit_bool(*value),
             Kind::Scalar(Value::String(text)) => visitor.visit_borrowed_str(text),
-            Kind::Scalar(value) => value
-                .deserialize_any(visitor)
-                .map_err(|error| TypeFault::new(error.to_string())),
+            Kind::Scalar(Value::Number(number)) => match (number.as_u64(), number.as_i64()) {
+                (Some(value), _) => visitor.visit_u64(value),
+                (None, Some(value)) => visitor.visit_i64(value),
+                (None, None) => visitor.visit_f64(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            // A scalar is never one of these: the tree has its own lists and maps.
+            Kind::Scalar(Value::Array(_) | Value::Object(_)) => visitor.visit_unit(),
             Kind::List(items) => visitor.visit_seq(SeqDeserializer::new(items.iter().map(Reader))),
             Kind::Map(entries) => visitor.visit_map(Entries {
                 left: entries.iter(),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::data::{MetricStat, Queries, Query};
-use super::rules::{AlarmState, Comparison, Missing, Rule};
+use super::rules::{AlarmState, Comparison, Rule, Treatment};
 use super::store::{Dimension, MetricId, Range, Statistic, Store, floor};
 use crate::AwsError;
 
@@ -49,10 +49,9 @@ pub(super) struct Config {
     pub(super) threshold: f64,
     pub(super) comparison_operator: Comparison,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) treat_missing_data: Option<Missing>,
+    pub(super) treat_missing_data: Option<Treatment>,
     /// Taken, since setups tag what they make; no operation here reads them.
     #[serde(default, skip_serializing)]
-    #[expect(dead_code, reason = "known, so that it is not refused")]
     tags: Value,
 }
 

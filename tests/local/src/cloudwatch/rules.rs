@@ -28,7 +28,7 @@ impl AlarmState {
 /// What a period without a datapoint counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum Missing {
+pub(super) enum Treatment {
     #[default]
     Missing,
     Ignore,
@@ -36,7 +36,7 @@ pub(super) enum Missing {
     NotBreaching,
 }
 
-impl Missing {
+impl Treatment {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -48,6 +48,7 @@ impl Missing {
 }
 
 /// How a value and the threshold are compared.
+#[expect(clippy::enum_variant_names, reason = "the API's names")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Comparison {
     GreaterThanThreshold,
@@ -84,7 +85,7 @@ pub(super) struct Rule {
     pub(super) to_alarm: usize,
     /// N.
     pub(super) periods: usize,
-    pub(super) missing: Missing,
+    pub(super) missing: Treatment,
 }
 
 impl Rule {
@@ -112,12 +113,12 @@ impl Rule {
             return alarm_if(breaching >= self.to_alarm);
         }
         match self.missing {
-            Missing::Breaching => alarm_if(breaching + lacking >= self.to_alarm),
-            Missing::NotBreaching => Some(AlarmState::Ok),
+            Treatment::Breaching => alarm_if(breaching + lacking >= self.to_alarm),
+            Treatment::NotBreaching => Some(AlarmState::Ok),
             _ if newest.contains(&false) => Some(AlarmState::Ok),
-            Missing::Ignore => None,
+            Treatment::Ignore => None,
             // Nothing but breaches, and the oldest long ago: as if they had gone on.
-            Missing::Missing => {
+            Treatment::Missing => {
                 let oldest = points.iter().position(|point| *point == Some(true));
                 let age = oldest.map_or(0, |at| points.len() - at);
                 Some(if age >= self.to_alarm && breaching > 0 {
@@ -169,10 +170,10 @@ mod tests {
             (2, "----X", ["insufficient", "-", "alarm", "ok"]),
         ];
         let treatments = [
-            Missing::Missing,
-            Missing::Ignore,
-            Missing::Breaching,
-            Missing::NotBreaching,
+            Treatment::Missing,
+            Treatment::Ignore,
+            Treatment::Breaching,
+            Treatment::NotBreaching,
         ];
         for (to_alarm, text, wanted) in table {
             for (missing, wanted) in treatments.into_iter().zip(wanted) {

@@ -135,11 +135,6 @@ impl Store {
         }
     }
 
-    /// The length of a slot of AWS's own metrics, in seconds.
-    pub(super) fn resolution(&self) -> i64 {
-        self.resolution
-    }
-
     /// How long after its end a period of this metric can be read, in seconds.
     pub(super) fn delay(&self, metric: &MetricId) -> i64 {
         if metric.is_of_aws() { self.delay } else { 0 }

@@ -254,6 +254,7 @@ impl Run {
             let error = failure.error.as_deref().unwrap_or(name::TASK_FAILED);
             if let Some(delay) = retries.next(error) {
                 sleep_until(Instant::now() + delay).await;
+                within_history(self.service.history_length(&self.arn))?;
                 retried += 1;
                 self.context["State"]["RetryCount"] = json!(retried);
                 continue;

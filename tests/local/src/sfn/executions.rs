@@ -283,6 +283,15 @@ impl StepFunctions {
         self.lock().end(arn, self.now(), end);
     }
 
+    /// How many events a run has had.
+    pub(super) fn history_length(&self, arn: &str) -> usize {
+        let state = self.lock();
+        state
+            .executions
+            .get(arn)
+            .map_or(0, |execution| execution.history.len())
+    }
+
     /// Adds to a run's history, and tells how long it is.
     pub(super) fn log(&self, arn: &str, event: Event) -> usize {
         self.lock().log(arn, event)

@@ -16,6 +16,8 @@ mod path;
 mod retry;
 mod tasks;
 mod template;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
@@ -41,6 +43,10 @@ const LARGEST: usize = 262_144;
 pub trait MetricSink: Send + Sync + Debug {
     /// Takes one value of one activity's metric. Called under a lock: it must
     /// not call back.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a datapoint has a name, a dimension, a value and a time"
+    )]
     fn record(&self, metric: &'static str, activity_arn: &str, value: f64, at: Timestamp);
 }
 

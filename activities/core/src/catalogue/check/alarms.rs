@@ -102,6 +102,10 @@ impl Checker<'_, '_> {
     }
 
     /// A whole number of periods, a day at most. A default is rounded up.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the place, what is written there, and the two that judge it"
+    )]
     fn span(
         &mut self,
         at: &str,
@@ -152,6 +156,10 @@ impl Checker<'_, '_> {
         steps.into_iter().collect()
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the place, what is written there, and the two that judge it"
+    )]
     fn step_to(
         &mut self,
         at: &str,

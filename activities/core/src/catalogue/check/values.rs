@@ -19,6 +19,10 @@ pub(super) const MAX_REPLICAS: u32 = 100_000;
 
 impl Checker<'_, '_> {
     /// A duration in a range; `default` where none is written.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the place, what is written there, and the two that judge it"
+    )]
     pub(super) fn duration(
         &mut self,
         at: &str,
@@ -81,6 +85,10 @@ impl Checker<'_, '_> {
     }
 
     /// A whole number in a range; `default` where none is written.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the place, what is written there, and the two that judge it"
+    )]
     pub(super) fn count(
         &mut self,
         at: &str,

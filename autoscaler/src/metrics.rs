@@ -1,0 +1,94 @@
+//! What the autoscaler counts. Labels come from the catalogue's names and from
+//! enums, never from messages.
+
+use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+
+/// All metrics of the autoscaler.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    pub(crate) decisions: IntCounterVec,
+    pub(crate) rejected: IntCounterVec,
+    pub(crate) signals: IntCounterVec,
+    pub(crate) failures: IntCounterVec,
+    pub(crate) replicas: IntGaugeVec,
+    pub(crate) recommended: IntGaugeVec,
+    pub(crate) breached: IntGaugeVec,
+    pub(crate) at_max: IntGaugeVec,
+    pub(crate) leader: IntGauge,
+    pub(crate) config_faulty: IntGauge,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            let name = format!("stepfleet_autoscaler_{name}");
+            let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let gauges = |name: &str, help: &str| {
+            let name = format!("stepfleet_autoscaler_{name}");
+            let gauge = IntGaugeVec::new(Opts::new(name, help), &["deployment"])?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(format!("stepfleet_autoscaler_{name}"), help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        Ok(Self {
+            decisions: counter(
+                "decisions_total",
+                "Decisions by action and reason.",
+                &["deployment", "action", "reason"],
+            )?,
+            rejected: counter(
+                "signals_rejected_total",
+                "Signals that were not ours, late or known, by reason.",
+                &["reason"],
+            )?,
+            signals: counter(
+                "signals_total",
+                "Signals folded, by Deployment.",
+                &["deployment"],
+            )?,
+            failures: counter(
+                "failures_total",
+                "Calls and cycles that failed, by what failed.",
+                &["what"],
+            )?,
+            replicas: gauges("replicas", "The count that was observed.")?,
+            recommended: gauges(
+                "replicas_recommended",
+                "The count that the alarms ask for, before damping.",
+            )?,
+            breached: gauges(
+                "breach_open",
+                "1 while an activity of the Deployment is in breach or starved.",
+            )?,
+            at_max: gauges(
+                "at_max",
+                "1 while more replicas are asked for than the upper bound allows.",
+            )?,
+            leader: gauge("leader", "1 while this autoscaler holds the Lease.")?,
+            config_faulty: gauge(
+                "catalogue_faulty",
+                "1 while the catalogue on disk is faulty and the last good one is used.",
+            )?,
+            registry,
+        })
+    }
+
+    /// The text that Prometheus reads.
+    pub(crate) fn text(&self) -> String {
+        let mut text = Vec::new();
+        // Writing to memory fails only for metrics without a sample.
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::warn!(%error, "metrics could not be written");
+        }
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
