@@ -257,10 +257,12 @@ async fn bind(flag: &'static str, address: &str) -> Result<(TcpListener, String)
     Ok((listener, format!("http://{bound}")))
 }
 
+/// The Data API is refused by name as long as no warehouse is behind it.
 fn warehouse(options: &LocalOptions) -> Result<Arc<dyn JsonService>, StartError> {
-    match options.warehouse {
-        WarehouseOption::None | WarehouseOption::Own | WarehouseOption::At(_) => {
-            Ok(Arc::new(Absent("Redshift Data API")))
-        }
+    match &options.warehouse {
+        WarehouseOption::At(_) => Err(StartError::Warehouse(
+            "--warehouse: stepfleet-local cannot take a warehouse that runs already".to_owned(),
+        )),
+        WarehouseOption::Own | WarehouseOption::None => Ok(Arc::new(Absent("Redshift Data API"))),
     }
 }
