@@ -5,6 +5,7 @@
 //! to them. It is for demonstration and tests, and it ends where AWS begins:
 //! what is not here is refused by name, never ignored.
 
+pub mod cli;
 pub mod cloudwatch;
 pub mod cluster;
 pub mod context;
@@ -13,6 +14,7 @@ pub mod error;
 pub mod page;
 pub mod redshift;
 pub mod s3;
+pub mod serve;
 pub mod server;
 pub mod sfn;
 pub mod sns;

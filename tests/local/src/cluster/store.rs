@@ -37,7 +37,7 @@ pub(crate) struct Store {
     newest: watch::Sender<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     version: u64,
     objects: BTreeMap<Key, Object>,
@@ -50,8 +50,13 @@ impl Store {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
-            inner: Mutex::default(),
-            newest: watch::Sender::new(0),
+            inner: Mutex::new(Inner {
+                // Nothing is of version 0: clients ask for it where they know none.
+                version: 1,
+                objects: BTreeMap::new(),
+                history: VecDeque::new(),
+            }),
+            newest: watch::Sender::new(1),
         }
     }
 
@@ -156,7 +161,10 @@ impl Store {
     pub(crate) fn changes_since(&self, version: u64) -> Result<Vec<Change>, ApiError> {
         let inner = self.lock();
         // The versions are consecutive: the one before the oldest is the last that is complete.
-        let reaches = inner.history.front().map_or(0, |oldest| oldest.version - 1);
+        let reaches = inner
+            .history
+            .front()
+            .map_or(inner.version, |oldest| oldest.version - 1);
         if version < reaches {
             return Err(ApiError::expired(version, reaches));
         }
@@ -264,12 +272,12 @@ mod tests {
                 metadata["generation"].as_i64().unwrap(),
             )
         };
-        assert_eq!(told(&made), ("1".into(), 1));
+        assert_eq!(told(&made), ("2".into(), 1));
         let cases = [
-            ("/status/replicas", json!(1), ("2", 1)),
-            ("/spec/replicas", json!(2), ("3", 2)),
-            ("/spec/replicas", json!(2), ("3", 2)),
-            ("/metadata/uid", json!("mine"), ("3", 2)),
+            ("/status/replicas", json!(1), ("3", 1)),
+            ("/spec/replicas", json!(2), ("4", 2)),
+            ("/spec/replicas", json!(2), ("4", 2)),
+            ("/metadata/uid", json!("mine"), ("4", 2)),
         ];
         for (path, value, (version, generation)) in cases {
             let object = store
@@ -298,13 +306,13 @@ mod tests {
                 .unwrap();
         }
         assert_eq!(
-            store.changes_since(0).unwrap_err(),
-            ApiError::expired(0, 1),
+            store.changes_since(1).unwrap_err(),
+            ApiError::expired(1, 2),
             "the first change is forgotten"
         );
-        let changes = store.changes_since(1).unwrap();
+        let changes = store.changes_since(2).unwrap();
         assert_eq!(changes.len(), HISTORY);
-        assert_eq!(changes[0].version, 2);
+        assert_eq!(changes[0].version, 3);
         let newest = changes.last().unwrap().version;
         assert!(store.changes_since(newest).unwrap().is_empty());
     }

@@ -79,7 +79,7 @@ impl Replay<'_> {
                 self.world
                     .local()
                     .s3
-                    .put(BUCKET, &key, file.body.clone().into())
+                    .put(BUCKET, &key, file.body.as_bytes())
                     .await?;
                 self.landed.push(file);
             }

@@ -103,7 +103,7 @@ impl World {
         world
             .make_tables(options.tables as usize, &arrivals.columns)
             .await?;
-        world.local.s3.create_bucket(BUCKET).await?;
+        world.local.s3.create_bucket(BUCKET)?;
         Ok(world)
     }
 

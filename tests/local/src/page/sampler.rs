@@ -122,7 +122,7 @@ impl Sources {
         let rows = self.cloudwatch.snapshot().into_iter();
         rows.map(|alarm| AlarmRow {
             name: alarm.name,
-            state: alarm.state,
+            state: alarm.state.as_str().to_owned(),
             since: alarm.since,
             reason: alarm.reason,
         })

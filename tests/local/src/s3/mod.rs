@@ -83,6 +83,11 @@ impl S3 {
         self.store.put(bucket, key, body, &Condition::None)
     }
 
+    /// The names of all buckets.
+    pub fn buckets(&self) -> Vec<String> {
+        self.store.buckets()
+    }
+
     /// Makes a bucket; one that is there stays as it is.
     ///
     /// # Errors
@@ -92,6 +97,12 @@ impl S3 {
             Err(StoreError::BucketExists) => Ok(()),
             other => other,
         }
+    }
+}
+
+impl std::fmt::Debug for S3 {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("S3").finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,166 @@
+//! The command line of `stepfleet-local`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use nix::sys::signal::Signal;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::demo;
+use crate::serve::{Local, LocalOptions, StartError, WarehouseOption};
+
+/// What is wrong with what was asked for.
+const USAGE: u8 = 64;
+
+/// AWS and a small cluster on one machine, for demonstration and tests.
+#[derive(Debug, Parser)]
+#[command(name = "stepfleet-local", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve AWS and a cluster until Ctrl-C
+    Serve(Box<ServeOptions>),
+    /// Show the closed loop: files arrive, the fleet grows, loads and shrinks
+    Demo(Box<demo::Options>),
+}
+
+/// What `stepfleet-local serve` takes.
+#[derive(Debug, Args)]
+struct ServeOptions {
+    /// Where AWS and the status page listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4566")]
+    listen: String,
+    /// Where the Kubernetes API listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4567")]
+    cluster_listen: String,
+    /// Where S3, PostgreSQL, logs and the KUBECONFIG are kept
+    #[arg(long, default_value = ".stepfleet")]
+    dir: PathBuf,
+    /// Make the activities, alarms, topic, queues and Deployments of this catalogue
+    #[arg(long, value_name = "FILE")]
+    catalogue: Option<PathBuf>,
+    /// Take a catalogue with alarm periods under 60 s, which AWS/States does not have
+    #[arg(long)]
+    allow_short_periods: bool,
+    /// A PostgreSQL that runs already, instead of one of our own
+    #[arg(long, value_name = "URL", conflicts_with = "no_warehouse")]
+    warehouse: Option<String>,
+    /// No Redshift Data API
+    #[arg(long)]
+    no_warehouse: bool,
+    /// How long each statement takes at least, as in a real warehouse
+    #[arg(long, value_name = "SPAN", default_value = "0s", value_parser = humantime::parse_duration)]
+    statement_latency: Duration,
+    /// The length of a datapoint of AWS/States: AWS has 60s
+    #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = humantime::parse_duration)]
+    metric_resolution: Duration,
+    /// How long after its end a datapoint can be read
+    #[arg(long, value_name = "SPAN", default_value = "30s", value_parser = humantime::parse_duration)]
+    metric_delay: Duration,
+    /// The account of every ARN [default: the catalogue's, else 123456789012]
+    #[arg(long)]
+    account: Option<String>,
+    /// The region of every ARN [default: the catalogue's, else eu-west-1]
+    #[arg(long)]
+    region: Option<String>,
+}
+
+/// Reads the arguments, does what they say, and gives the exit code.
+pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    match Cli::try_parse_from(arguments) {
+        Ok(Cli {
+            command: Command::Serve(options),
+        }) => serve((*options).into()).await,
+        Ok(Cli {
+            command: Command::Demo(options),
+        }) => demo::run(*options).await.unwrap_or_else(|error| {
+            eprintln!("stepfleet-local: {error:#}");
+            ExitCode::FAILURE
+        }),
+        Err(error) => {
+            let code = if error.use_stderr() { USAGE } else { 0 };
+            // Nobody is left to tell if the terminal is gone.
+            let _ = error.print();
+            ExitCode::from(code)
+        }
+    }
+}
+
+async fn serve(options: LocalOptions) -> ExitCode {
+    let signals = signal(SignalKind::interrupt())
+        .and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
+    let (mut interrupt, mut terminate) = match signals {
+        Ok(signals) => signals,
+        Err(error) => {
+            eprintln!("stepfleet-local: cannot wait for signals: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let started = tokio::select! {
+        started = Local::start(options) => started,
+        _ = interrupt.recv() => return ExitCode::FAILURE,
+        _ = terminate.recv() => return ExitCode::FAILURE,
+    };
+    let local = match started {
+        Ok(local) => local,
+        Err(error) => return refuse(&error),
+    };
+    print!("{}", local.exports());
+    println!("# status page: {}/_stepfleet/", local.context.base_url);
+    println!("ready");
+    let told = tokio::select! {
+        _ = interrupt.recv() => Signal::SIGINT,
+        _ = terminate.recv() => Signal::SIGTERM,
+    };
+    eprintln!("{told}: the pods drain, which takes up to a minute; once more kills them");
+    tokio::select! {
+        () = local.stop() => ExitCode::SUCCESS,
+        _ = interrupt.recv() => ExitCode::FAILURE,
+        _ = terminate.recv() => ExitCode::FAILURE,
+    }
+}
+
+fn refuse(error: &StartError) -> ExitCode {
+    eprintln!("stepfleet-local: {error}");
+    if error.is_usage() {
+        ExitCode::from(USAGE)
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+impl From<ServeOptions> for LocalOptions {
+    fn from(options: ServeOptions) -> Self {
+        let warehouse = match (options.warehouse, options.no_warehouse) {
+            (Some(url), _) => WarehouseOption::At(url),
+            (None, true) => WarehouseOption::None,
+            (None, false) => WarehouseOption::Own,
+        };
+        Self {
+            listen: options.listen,
+            cluster_listen: options.cluster_listen,
+            catalogue: options.catalogue,
+            allow_short_periods: options.allow_short_periods,
+            warehouse,
+            statement_latency: options.statement_latency,
+            metric_resolution: options.metric_resolution,
+            metric_delay: options.metric_delay,
+            account: options.account,
+            region: options.region,
+            ..Self::new(options.dir)
+        }
+    }
+}

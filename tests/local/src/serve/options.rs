@@ -1,0 +1,113 @@
+//! What a run is made of.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stepfleet_activity::{Catalogue, Clock, SystemClock};
+
+use super::{ACCOUNT, REGION, StartError};
+use crate::Context;
+
+/// What a run is made of.
+#[derive(Debug, Clone)]
+pub struct LocalOptions {
+    /// Where AWS and the status page listen; port 0 for a free one.
+    pub listen: String,
+    /// Where the Kubernetes API listens; port 0 for a free one.
+    pub cluster_listen: String,
+    /// Where everything is kept.
+    pub dir: PathBuf,
+    /// What to make at the start.
+    pub catalogue: Option<PathBuf>,
+    /// Takes a catalogue with alarm periods under 60 s.
+    pub allow_short_periods: bool,
+    /// Which PostgreSQL is the warehouse.
+    pub warehouse: WarehouseOption,
+    /// How long each statement takes at least.
+    pub statement_latency: Duration,
+    /// The length of a datapoint of `AWS/States`.
+    pub metric_resolution: Duration,
+    /// How long after its end a datapoint can be read.
+    pub metric_delay: Duration,
+    /// The account; none for the catalogue's.
+    pub account: Option<String>,
+    /// The region; none for the catalogue's.
+    pub region: Option<String>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Which PostgreSQL is the warehouse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WarehouseOption {
+    /// One that is started in the folder.
+    Own,
+    /// One that runs already.
+    At(String),
+    /// None: the Data API is refused.
+    None,
+}
+
+// === impl LocalOptions ===
+
+impl LocalOptions {
+    /// As AWS has it, on free ports, in a folder.
+    pub fn new(dir: PathBuf) -> Self {
+        Self {
+            listen: "127.0.0.1:0".to_owned(),
+            cluster_listen: "127.0.0.1:0".to_owned(),
+            dir: std::path::absolute(&dir).unwrap_or(dir),
+            catalogue: None,
+            allow_short_periods: false,
+            warehouse: WarehouseOption::Own,
+            statement_latency: Duration::ZERO,
+            metric_resolution: Duration::from_secs(60),
+            metric_delay: Duration::from_secs(30),
+            account: None,
+            region: None,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Whether the catalogue and these go together.
+    pub(super) fn check(&self, catalogue: &Catalogue) -> Result<(), StartError> {
+        let aws = &catalogue.aws;
+        let told = [
+            ("--account", &self.account, &aws.account),
+            ("--region", &self.region, &aws.region),
+        ];
+        for (flag, told, said) in told {
+            if told.as_ref().is_some_and(|told| told != said) {
+                return Err(StartError::Usage(format!(
+                    "{flag}: the catalogue says {said}; leave the flag out"
+                )));
+            }
+        }
+        if catalogue.signals.period < self.metric_resolution {
+            let period = humantime::format_duration(catalogue.signals.period);
+            return Err(StartError::Usage(format!(
+                "the catalogue's signals.period of {period} is shorter than a datapoint; \
+                 give --metric-resolution {period}"
+            )));
+        }
+        Ok(())
+    }
+
+    pub(super) fn context(&self, catalogue: Option<&Catalogue>, base_url: &str) -> Context {
+        let aws = catalogue.map(|catalogue| &catalogue.aws);
+        let or = |told: &Option<String>, said: Option<&String>, unsaid: &str| {
+            let known = told.as_ref().or(said);
+            known.cloned().unwrap_or_else(|| unsaid.to_owned())
+        };
+        Context {
+            clock: Arc::clone(&self.clock),
+            account: or(&self.account, aws.map(|aws| &aws.account), ACCOUNT),
+            region: or(&self.region, aws.map(|aws| &aws.region), REGION),
+            base_url: base_url.to_owned(),
+            dir: self.dir.clone(),
+            metric_resolution: self.metric_resolution,
+            metric_delay: self.metric_delay,
+        }
+    }
+}

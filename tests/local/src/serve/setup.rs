@@ -1,0 +1,198 @@
+//! Makes what a catalogue says: activities, topic, queues, alarms, Deployments.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use stepfleet_activity::Catalogue;
+use stepfleet_activity::alarm::{self, AlarmSpec, Comparison, Metric, MissingData, Watched};
+use stepfleet_activity::catalogue::Deployment;
+
+use super::{Local, LocalOptions, StartError};
+use crate::cluster::WorkerDeployment;
+
+/// A message that fails so often goes to the dead-letter queue.
+const MOST_RECEIVES: &str = "5";
+
+/// Makes everything that the catalogue says.
+pub(super) async fn make(
+    local: &Local,
+    catalogue: &Catalogue,
+    options: &LocalOptions,
+) -> Result<(), StartError> {
+    for activity in catalogue.activities.values() {
+        let name = activity.arn.rsplit(':').next().unwrap_or_default();
+        let made = local.sfn.call("CreateActivity", json!({"name": name}));
+        made.await
+            .map_err(StartError::setup(format!("activity {name}")))?;
+    }
+    let topic = signals(local, catalogue).await?;
+    for activity in catalogue.activities.values() {
+        for spec in alarm::alarms(catalogue, activity) {
+            local
+                .cloudwatch
+                .call("PutMetricAlarm", put_alarm(&spec, &topic))
+                .map_err(StartError::setup(format!("alarm {}", spec.name)))?;
+        }
+    }
+    deployments(local, catalogue, options)
+}
+
+/// Topic, queue, dead-letter queue and subscription; gives the topic.
+async fn signals(local: &Local, catalogue: &Catalogue) -> Result<String, StartError> {
+    let name = format!("{}-signals", catalogue.fleet);
+    let dead = format!("{name}-dead");
+    let policy = json!({
+        "deadLetterTargetArn": local.context.arn("sqs", &dead),
+        "maxReceiveCount": MOST_RECEIVES,
+    });
+    let queues = [
+        (&dead, json!({})),
+        (&name, json!({"RedrivePolicy": policy.to_string()})),
+    ];
+    for (queue, attributes) in queues {
+        let body = json!({"QueueName": queue, "Attributes": attributes});
+        let made = local.sqs.call("CreateQueue", body).await;
+        made.map_err(StartError::setup(format!("queue {queue}")))?;
+    }
+    let topic = local.context.arn("sns", &name);
+    let queue = local.context.arn("sqs", &name);
+    let subscription = [
+        ("TopicArn", topic.as_str()),
+        ("Protocol", "sqs"),
+        ("Endpoint", &queue),
+    ];
+    let calls: [(&str, &[(&str, &str)]); 2] = [
+        ("CreateTopic", &[("Name", &name)]),
+        ("Subscribe", &subscription),
+    ];
+    for (action, fields) in calls {
+        let form = fields
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect::<BTreeMap<_, _>>();
+        let made = local.sns.call(action, form);
+        made.map_err(StartError::setup(format!("topic {name}")))?;
+    }
+    Ok(topic)
+}
+
+fn put_alarm(spec: &AlarmSpec, topic: &str) -> Value {
+    let period = spec.period.as_secs();
+    let mut body = json!({
+        "AlarmName": spec.name,
+        "ActionsEnabled": true,
+        "AlarmActions": [topic],
+        "OKActions": [topic],
+        "EvaluationPeriods": spec.evaluation_periods,
+        "DatapointsToAlarm": spec.datapoints_to_alarm,
+        "Threshold": spec.threshold,
+        "ComparisonOperator": match spec.comparison {
+            Comparison::Above => "GreaterThanThreshold",
+            Comparison::Below => "LessThanThreshold",
+        },
+        "TreatMissingData": match spec.missing {
+            MissingData::NotBreaching => "notBreaching",
+            MissingData::Breaching => "breaching",
+        },
+    });
+    match &spec.watched {
+        Watched::Metric(watched) => {
+            for (name, value) in metric(watched) {
+                body[name] = value;
+            }
+            body["Statistic"] = json!(watched.statistic);
+            body["Period"] = json!(period);
+        }
+        Watched::Math {
+            metrics,
+            expression,
+        } => {
+            let stats = metrics.iter().map(|(id, watched)| {
+                let metric: serde_json::Map<_, _> = metric(watched).into_iter().collect();
+                json!({
+                    "Id": id,
+                    "MetricStat": {
+                        "Metric": metric, "Period": period, "Stat": watched.statistic,
+                    },
+                    "ReturnData": false,
+                })
+            });
+            let sum = json!({
+                "Id": "value", "Expression": expression, "Period": period, "ReturnData": true,
+            });
+            body["Metrics"] = stats.chain([sum]).collect();
+        }
+    }
+    body
+}
+
+fn metric(watched: &Metric) -> [(String, Value); 3] {
+    let dimension = json!([{"Name": alarm::DIMENSION, "Value": watched.activity_arn}]);
+    [
+        ("Namespace".to_owned(), json!(alarm::NAMESPACE)),
+        ("MetricName".to_owned(), json!(watched.name)),
+        ("Dimensions".to_owned(), dimension),
+    ]
+}
+
+fn deployments(
+    local: &Local,
+    catalogue: &Catalogue,
+    options: &LocalOptions,
+) -> Result<(), StartError> {
+    let Some(path) = &options.catalogue else {
+        return Ok(());
+    };
+    let worker = worker()?;
+    let path = std::path::absolute(path).map_err(|error| StartError::dir(path, error))?;
+    for deployment in catalogue.deployments.values() {
+        let mut args = vec!["--catalogue".to_owned(), path.display().to_string()];
+        if options.allow_short_periods {
+            args.push("--allow-short-periods".to_owned());
+        }
+        for name in activities(catalogue, deployment) {
+            args.extend(["--activity".to_owned(), name.to_owned()]);
+        }
+        args.extend([
+            "--listen".to_owned(),
+            "127.0.0.1:$(STEPFLEET_PORT)".to_owned(),
+        ]);
+        let workers = WorkerDeployment {
+            name: deployment.name.clone(),
+            command: vec![worker.display().to_string()],
+            args,
+            replicas: deployment.replicas.min,
+            grace: deployment.drain.as_secs(),
+            readiness: Some("/readyz".to_owned()),
+            ..WorkerDeployment::default()
+        };
+        let made = local.cluster.apply_deployment(&workers);
+        made.map_err(|message| StartError::Setup {
+            what: format!("Deployment {}", deployment.name),
+            message,
+        })?;
+    }
+    Ok(())
+}
+
+fn activities<'a>(
+    catalogue: &'a Catalogue,
+    deployment: &'a Deployment,
+) -> impl Iterator<Item = &'a str> {
+    let all = catalogue.activities.values();
+    all.filter(|activity| activity.deployment == deployment.name)
+        .map(|activity| activity.name.as_str())
+}
+
+/// The worker's binary, beside our own.
+fn worker() -> Result<PathBuf, StartError> {
+    let name = format!("etl-worker{}", std::env::consts::EXE_SUFFIX);
+    let own = std::env::current_exe().unwrap_or_default();
+    let path = own.with_file_name(name);
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(StartError::NoWorker(path))
+    }
+}
