@@ -215,9 +215,10 @@ async fn serve(config: Config, options: Options) -> anyhow::Result<()> {
         clock,
         config,
         shared,
+        fence: fenced,
         state: State::default(),
     };
-    let looping = tokio::spawn(looping.run(options.tick, (inbox, fenced), stopped));
+    let looping = tokio::spawn(looping.run(options.tick, inbox, stopped));
 
     tokio::select! {
         _ = terminate.recv() => {}
