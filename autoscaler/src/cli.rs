@@ -215,9 +215,10 @@ async fn serve(config: Config, options: Options) -> anyhow::Result<()> {
         clock,
         config,
         shared,
+        fence: fenced,
         state: State::default(),
     };
-    let looping = tokio::spawn(looping.run(options.tick, (inbox, fenced), stopped));
+    let looping = tokio::spawn(looping.run(options.tick, inbox, stopped));
 
     tokio::select! {
         _ = terminate.recv() => {}
@@ -259,6 +260,7 @@ fn logs(format: LogFormat) {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.init(),

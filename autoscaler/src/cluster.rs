@@ -88,8 +88,10 @@ impl Cluster for Kubernetes {
     }
 
     async fn record(&self, name: &str) -> Result<Option<Versioned<String>>, ClusterError> {
-        let map = (self.api::<ConfigMap>().get_opt(&record_name(name)).await).map_err(failed)?;
-        let Some(mut map) = map else { return Ok(None) };
+        let found = self.api::<ConfigMap>().get(&record_name(name)).await;
+        let Some(mut map) = existing(found)? else {
+            return Ok(None);
+        };
         let value = (map.data.as_mut()).and_then(|data| data.remove(RECORD));
         // An empty ConfigMap of this name is no record, and no reason to start afresh.
         let value = value.unwrap_or_default();
@@ -173,8 +175,10 @@ impl Cluster for Kubernetes {
     }
 
     async fn lease(&self, name: &str) -> Result<Option<Versioned<LeaseState>>, ClusterError> {
-        let lease = (self.api::<Lease>().get_opt(name).await).map_err(failed)?;
-        let Some(lease) = lease else { return Ok(None) };
+        let found = self.api::<Lease>().get(name).await;
+        let Some(lease) = existing(found)? else {
+            return Ok(None);
+        };
         let spec = lease.spec.unwrap_or_default();
         let seconds = spec
             .lease_duration_seconds
@@ -227,6 +231,15 @@ fn message(action: &Action) -> String {
     }
 }
 
+/// What was found, if it exists: by the code, since reasons differ between servers.
+fn existing<T>(found: kube::Result<T>) -> Result<Option<T>, ClusterError> {
+    match found.map_err(failed) {
+        Ok(found) => Ok(Some(found)),
+        Err(ClusterError::Missing(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Without a version there is no precondition, and without one we never write.
 fn version(meta: ObjectMeta) -> Result<String, ClusterError> {
     (meta.resource_version)
@@ -242,5 +255,142 @@ fn failed(error: kube::Error) -> ClusterError {
             _ => ClusterError::Unavailable(status.message),
         },
         other => ClusterError::Unavailable(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::client::Body;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::decision::Why;
+
+    type Request = http::Request<Body>;
+    type Handle = tower_test::mock::Handle<Request, http::Response<Body>>;
+
+    fn cluster() -> (Kubernetes, Handle) {
+        let (service, handle) = tower_test::mock::pair();
+        let client = Client::new(service, "prod");
+        (Kubernetes::new(client, "prod"), handle)
+    }
+
+    /// Answers one call, and says what was asked.
+    async fn answer(handle: &mut Handle, status: u16, body: Value) -> (String, Value) {
+        let (request, send) = handle.next_request().await.expect("a call");
+        let asked = format!("{} {}", request.method(), request.uri());
+        let bytes = request.into_body().collect_bytes().await.expect("a body");
+        let response = http::Response::builder().status(status);
+        send.send_response(
+            response
+                .body(Body::from(body.to_string().into_bytes()))
+                .expect("one"),
+        );
+        (asked, serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+
+    fn refused(code: u16) -> Value {
+        json!({"kind": "Status", "status": "Failure", "message": "no", "reason": "X", "code": code})
+    }
+
+    #[tokio::test]
+    async fn the_scale_is_replaced_with_the_version_that_was_read() {
+        let (cluster, mut handle) = cluster();
+        let calls = async {
+            let scale = json!({"kind": "Scale", "apiVersion": "autoscaling/v1",
+                "metadata": {"name": "d", "resourceVersion": "7"}, "spec": {"replicas": 3}});
+            let (asked, _) = answer(&mut handle, 200, scale).await;
+            assert_eq!(
+                asked,
+                "GET /apis/apps/v1/namespaces/prod/deployments/d/scale"
+            );
+            let (asked, body) = answer(&mut handle, 409, refused(409)).await;
+            assert!(
+                asked.starts_with("PUT /apis/apps/v1/namespaces/prod/deployments/d/scale"),
+                "{asked}"
+            );
+            assert_eq!(body["metadata"]["resourceVersion"], "7");
+            assert_eq!(body["spec"]["replicas"], 5);
+        };
+        let acts = async {
+            let scale = cluster.scale("d").await.expect("read");
+            assert_eq!((scale.value, scale.version.as_str()), (3, "7"));
+            let set = cluster
+                .set_scale("d", Versioned { value: 5, ..scale })
+                .await;
+            assert!(matches!(set, Err(ClusterError::Conflict)), "{set:?}");
+        };
+        tokio::join!(calls, acts);
+    }
+
+    #[tokio::test]
+    async fn a_record_is_created_once_and_then_replaced_over_its_version() {
+        let (cluster, mut handle) = cluster();
+        let calls = async {
+            let (asked, _) = answer(&mut handle, 404, refused(404)).await;
+            assert_eq!(asked, "GET /api/v1/namespaces/prod/configmaps/d-scaling");
+            let map = json!({"metadata": {"resourceVersion": "1"}});
+            let (asked, body) = answer(&mut handle, 201, map).await;
+            assert!(asked.starts_with("POST "), "{asked}");
+            assert_eq!(body["data"]["record"], "{}");
+            let map = json!({"metadata": {"resourceVersion": "2"}});
+            let (asked, body) = answer(&mut handle, 200, map).await;
+            assert!(asked.starts_with("PUT "), "{asked}");
+            assert_eq!(body["metadata"]["resourceVersion"], "1");
+        };
+        let acts = async {
+            assert_eq!(cluster.record("d").await.expect("read"), None);
+            let first = cluster
+                .put_record("d", "{}".into(), None)
+                .await
+                .expect("created");
+            let second = cluster.put_record("d", "{}".into(), Some(first)).await;
+            assert_eq!(second.expect("replaced"), "2");
+        };
+        tokio::join!(calls, acts);
+    }
+
+    #[tokio::test]
+    async fn autoscalers_are_listed_to_the_end_and_events_tell_the_reason() {
+        let (cluster, mut handle) = cluster();
+        let hpa = |kind: &str, name: &str| json!({"metadata": {}, "spec": {"maxReplicas": 3, "scaleTargetRef": {"kind": kind, "name": name}}});
+        let calls = async {
+            let page = json!({"metadata": {"continue": "more"}, "items": [hpa("Deployment", "a"), hpa("StatefulSet", "b")]});
+            answer(&mut handle, 200, page).await;
+            let page = json!({"metadata": {}, "items": [hpa("Deployment", "c")]});
+            let (asked, _) = answer(&mut handle, 200, page).await;
+            assert!(asked.contains("continue=more"), "{asked}");
+            let (asked, body) = answer(
+                &mut handle,
+                201,
+                json!({"metadata": {}, "involvedObject": {}}),
+            )
+            .await;
+            assert!(
+                asked.starts_with("POST /api/v1/namespaces/prod/events"),
+                "{asked}"
+            );
+            assert_eq!(body["reason"], "below-min");
+            assert_eq!(
+                body["message"],
+                "1 -> 2 replicas: the count is below the lower bound 2"
+            );
+            answer(&mut handle, 403, refused(403)).await;
+        };
+        let acts = async {
+            assert_eq!(cluster.autoscaled().await.expect("listed"), ["a", "c"]);
+            let action = Action::Scale {
+                from: 1,
+                to: 2,
+                why: Why::BelowMin { min: 2 },
+            };
+            cluster
+                .event("d", &action, Timestamp::UNIX_EPOCH)
+                .await
+                .expect("told");
+            let denied = cluster.autoscaled().await;
+            assert!(matches!(denied, Err(ClusterError::Denied(_))), "{denied:?}");
+        };
+        tokio::join!(calls, acts);
     }
 }

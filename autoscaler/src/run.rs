@@ -31,6 +31,7 @@ pub(crate) struct Loop<C> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: Config,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) fence: watch::Receiver<Option<Fence>>,
     pub(crate) state: State,
 }
 
@@ -55,12 +56,12 @@ impl<C: Cluster> Loop<C> {
     pub(crate) async fn run(
         mut self,
         tick: Duration,
-        (mut inbox, fence): (mpsc::Receiver<Vec<Message>>, watch::Receiver<Option<Fence>>),
+        mut inbox: mpsc::Receiver<Vec<Message>>,
         mut stop: watch::Receiver<bool>,
     ) {
         let mut ticks = tokio::time::interval(tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut leadership = fence.clone();
+        let mut leadership = self.fence.clone();
         loop {
             let messages = tokio::select! {
                 biased;
@@ -75,27 +76,26 @@ impl<C: Cluster> Loop<C> {
                 }
                 _ = ticks.tick() => Vec::new(),
             };
-            let held = *fence.borrow();
-            self.shared.metrics.leader.set(i64::from(held.is_some()));
-            match held {
-                Some(fence) => self.tick(messages, fence).await,
+            let leads = self.fence.borrow().is_some();
+            self.shared.metrics.leader.set(i64::from(leads));
+            if leads {
+                self.tick(messages).await;
+            } else {
                 // Standing by is all that is asked: what was received comes again.
-                None => {
-                    self.state.levels_read = None;
-                    self.shared.ready(None);
-                }
+                self.state.levels_read = None;
+                self.shared.ready(None);
             }
         }
     }
 
-    async fn tick(&mut self, messages: Vec<Message>, fence: Fence) {
+    async fn tick(&mut self, messages: Vec<Message>) {
         let good = self.config.reload();
         self.shared.metrics.config_faulty.set(i64::from(!good));
         let now = self.clock.now();
         let tools = (&mut self.state.said, &*self.shared);
         let mut inbox = Inbox::sort(messages, &self.config.trust, now, tools);
         let (queue, open) = (Arc::clone(&self.queue), inbox.open());
-        let work = self.all(&mut inbox, fence);
+        let work = self.all(&mut inbox);
         hold_meanwhile(work, &queue, &open).await;
         if let Err(error) = self.queue.delete(&inbox.done).await {
             tracing::warn!(%error, "handled signals come again, as duplicates");
@@ -103,7 +103,7 @@ impl<C: Cluster> Loop<C> {
     }
 
     /// One cycle over every Deployment; receipts whose effect is durable are done.
-    async fn all(&mut self, inbox: &mut Inbox, fence: Fence) {
+    async fn all(&mut self, inbox: &mut Inbox) {
         let read = self.read(!inbox.is_empty()).await;
         let mut failed = None;
         let deployments: Vec<String> = self.config.catalogue.deployments.keys().cloned().collect();
@@ -111,6 +111,10 @@ impl<C: Cluster> Loop<C> {
             let (signals, receipts) = inbox.signals.remove(&name).unwrap_or_default();
             let Some(deployment) = self.config.catalogue.deployments.get(&name) else {
                 continue;
+            };
+            // Renewed meanwhile, or lost: always the latest.
+            let Some(fence) = *self.fence.borrow() else {
+                return;
             };
             let policy = Policy::of(&self.config.catalogue, deployment);
             let input = Input {
