@@ -3,6 +3,16 @@
 //! Reading it gives checked types or every fault; a [`Catalogue`] in hand is
 //! proof that it was checked.
 
+mod check;
+mod fault;
+mod from_tree;
+mod handlers;
+mod raw;
+mod read;
+mod tree;
 mod types;
 
+pub use fault::{Fault, Faults};
+pub use raw::schema;
+pub use read::{ReadOptions, parse, read};
 pub use types::*;

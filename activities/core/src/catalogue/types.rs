@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use serde_json::Value;
+
+use super::handlers::Source;
 
 /// A checked catalogue.
 #[derive(Debug, Clone)]
@@ -24,6 +27,23 @@ pub struct Catalogue {
     pub deployments: BTreeMap<String, Deployment>,
     /// What the fleet runs, by name.
     pub activities: BTreeMap<String, Activity>,
+    /// Where all this was said, for faults that only a binary can find.
+    pub(super) source: Arc<Source>,
+}
+
+impl Catalogue {
+    /// The activities that a deployment serves, by name.
+    pub fn activities_of<'a>(&'a self, deployment: &'a str) -> impl Iterator<Item = &'a Activity> {
+        let all = self.activities.values();
+        all.filter(move |activity| activity.deployment == deployment)
+    }
+
+    /// The activity of an ARN.
+    pub fn activity_by_arn(&self, arn: &str) -> Option<&Activity> {
+        self.activities
+            .values()
+            .find(|activity| activity.arn == arn)
+    }
 }
 
 /// Where the fleet lives.
@@ -133,6 +153,15 @@ pub struct Replicas {
     pub max: u32,
     /// Times with bounds of their own; the first that matches wins.
     pub schedule: Vec<ScheduleEntry>,
+}
+
+impl Replicas {
+    /// The most replicas that there can be at any time of the week.
+    pub fn highest(&self) -> u32 {
+        let scheduled = self.schedule.iter();
+        let bounds = scheduled.map(|entry| entry.max.unwrap_or(self.max));
+        bounds.fold(self.max, u32::max)
+    }
 }
 
 /// A time of the week with bounds of its own.

@@ -1,0 +1,106 @@
+//! The rules. Each takes what was written and gives what is meant, or says every fault.
+
+mod activity;
+mod alarms;
+mod deployment;
+mod fleet;
+mod values;
+mod worker;
+
+pub(crate) use activity::{Surroundings, activity, open_polls};
+pub(crate) use deployment::deployment;
+pub(crate) use fleet::{aws, fleet, signals, version, warehouse};
+
+use std::fmt;
+
+use super::fault::{Fault, nearest};
+use super::from_tree::TypeFault;
+use super::tree::{Entry, Mark, Node, join};
+
+/// Takes the faults of one file.
+pub(crate) struct Sink<'a> {
+    file: &'a str,
+    lines: Vec<&'a str>,
+    faults: Vec<Fault>,
+}
+
+impl<'a> Sink<'a> {
+    pub(crate) fn new(file: &'a str, text: &'a str) -> Self {
+        Self {
+            file,
+            lines: text.lines().collect(),
+            faults: Vec::new(),
+        }
+    }
+
+    pub(crate) fn into_faults(self) -> Vec<Fault> {
+        self.faults
+    }
+
+    /// Adds a fault at a place.
+    pub(crate) fn say(&mut self, mark: Mark, path: String, message: String) -> &mut Fault {
+        self.faults.push(self.fault(mark, path, message));
+        let last = self.faults.len() - 1;
+        &mut self.faults[last]
+    }
+
+    /// A fault at a place, with the line that stands there.
+    pub(crate) fn fault(&self, mark: Mark, path: String, message: String) -> Fault {
+        let line = mark.line.checked_sub(1);
+        let source = line.and_then(|line| self.lines.get(line as usize));
+        Fault {
+            file: self.file.to_owned(),
+            line: mark.line,
+            column: mark.column,
+            path,
+            message,
+            suggestion: None,
+            source: source.map(|line| (*line).to_owned()),
+        }
+    }
+
+    /// A fault of type, at the place that it knows or at the node that was read.
+    pub(crate) fn mistyped(&mut self, fault: TypeFault, node: &Node) {
+        let (path, mark) = fault.place.unwrap_or_else(|| (node.path.clone(), node.at));
+        self.say(mark, path, fault.message).suggestion = fault.suggestion;
+    }
+
+    /// A key that its map does not have.
+    pub(crate) fn unknown_key(&mut self, entry: &Entry, allowed: &[&str]) {
+        let message = format!(
+            "`{}` is no key here; allowed are: {}",
+            entry.key,
+            allowed.join(", ")
+        );
+        let suggestion = nearest(&entry.key, allowed.iter().copied());
+        self.say(entry.key_at, entry.value.path.clone(), message)
+            .suggestion = suggestion;
+    }
+}
+
+/// Checks one node and what is below it.
+pub(crate) struct Checker<'a, 'b> {
+    pub(crate) node: &'a Node,
+    pub(crate) sink: &'a mut Sink<'b>,
+}
+
+impl Checker<'_, '_> {
+    /// A fault at a relative path like `worker.slots`; where it is not written,
+    /// at the nearest node above.
+    pub(crate) fn fault(&mut self, at: &str, message: impl fmt::Display) -> &mut Fault {
+        let (node, rest) = self.node.locate(at);
+        self.sink
+            .say(node.at, join(&node.path, rest), message.to_string())
+    }
+
+    /// Whether the file says this value, be it here or in `defaults`.
+    pub(crate) fn is_said(&self, at: &str) -> bool {
+        self.node.locate(at).1.is_empty()
+    }
+
+    /// Whether it is said here and not in `defaults`.
+    pub(crate) fn is_said_here(&self, at: &str) -> bool {
+        let (node, rest) = self.node.locate(at);
+        rest.is_empty() && node.path.starts_with(&self.node.path)
+    }
+}

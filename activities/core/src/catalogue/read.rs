@@ -1,0 +1,317 @@
+//! Reads a catalogue: the document as a tree, each section from its part of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::check::{self, Sink, Surroundings};
+use super::fault::{Fault, Faults};
+use super::from_tree::from_tree;
+use super::handlers::Source;
+use super::raw::{
+    ACTIVITY_DEFAULTS, DEPLOYMENT_DEFAULTS, RawActivity, RawDefaults, RawDeployment, SECTIONS,
+};
+use super::tree::{Entry, Kind, Mark, Node};
+use super::types::{Activity, Aws, Catalogue, Deployment, Signals, Warehouse};
+
+/// A poll that is open at the start of a drain lasts this long at most.
+const OPEN_POLL: Duration = Duration::from_secs(60);
+/// What the last report may take.
+const REPORT: Duration = Duration::from_secs(30);
+
+/// What a reader may take that a checked catalogue on AWS may not have.
+#[derive(Debug, Clone, Default)]
+pub struct ReadOptions {
+    /// Takes alarm periods of 10 and 30 seconds, which `AWS/States` does not have.
+    pub allow_short_periods: bool,
+}
+
+/// Reads and checks the catalogue in a file.
+///
+/// # Errors
+/// If the file cannot be read, or with every fault of what it says.
+pub fn read(path: &Path, options: &ReadOptions) -> Result<Catalogue, Faults> {
+    let name = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(&name, &text, options),
+        Err(error) => Err(one(&name, format!("cannot read this file: {error}"))),
+    }
+}
+
+/// Reads and checks a catalogue; `name` is what faults call the file.
+///
+/// # Errors
+/// With every fault: one of type and all of meaning of each section, activity
+/// and deployment.
+pub fn parse(name: &str, text: &str, options: &ReadOptions) -> Result<Catalogue, Faults> {
+    let mut sink = Sink::new(name, text);
+    let root = Node::parse(text);
+    let catalogue = match root {
+        Ok(root) => catalogue(&root, options, &mut sink).map(|parts| {
+            let (file, text) = (name.to_owned(), text.to_owned());
+            parts.with(Source { file, text, root })
+        }),
+        Err(error) => {
+            let mark = error.location().map(Mark::from).unwrap_or_default();
+            let message = error.without_snippet().to_string();
+            sink.say(
+                mark,
+                String::new(),
+                format!("this is not YAML that can be read: {message}"),
+            );
+            None
+        }
+    };
+    match (Faults::of(sink.into_faults()), catalogue) {
+        (None, Some(catalogue)) => Ok(catalogue),
+        (Some(faults), _) => Err(faults),
+        (None, None) => Err(one(
+            name,
+            "it could not be read, and no fault was named".to_owned(),
+        )),
+    }
+}
+
+fn one(file: &str, message: String) -> Faults {
+    Faults::single(Fault {
+        file: file.to_owned(),
+        line: 0,
+        column: 0,
+        path: String::new(),
+        message,
+        suggestion: None,
+        source: None,
+    })
+}
+
+/// All that a catalogue says.
+struct Parts {
+    fleet: String,
+    aws: Aws,
+    signals: Signals,
+    warehouses: BTreeMap<String, Warehouse>,
+    targets: Targets,
+}
+
+impl Parts {
+    fn with(self, source: Source) -> Catalogue {
+        Catalogue {
+            fleet: self.fleet,
+            aws: self.aws,
+            signals: self.signals,
+            warehouses: self.warehouses,
+            deployments: self.targets.deployments,
+            activities: self.targets.activities,
+            source: Arc::new(source),
+        }
+    }
+}
+
+fn catalogue(root: &Node, options: &ReadOptions, sink: &mut Sink<'_>) -> Option<Parts> {
+    if !matches!(root.kind, Kind::Map(_)) {
+        let message = format!("found {}; allowed is a map of sections", root.found());
+        sink.say(root.at, String::new(), message);
+        return None;
+    }
+    for entry in root.entries() {
+        if !SECTIONS.contains(&entry.key.as_str()) {
+            sink.unknown_key(entry, SECTIONS);
+        }
+    }
+    let version = required(root, "version", sink).and_then(|node| check::version(node, sink));
+    let fleet = required(root, "fleet", sink).and_then(|node| check::fleet(node, sink));
+    let aws = required(root, "aws", sink).and_then(|node| check::aws(node, sink));
+    let signals = check::signals(root.get("signals"), options, sink);
+    let warehouses = warehouses(root, sink);
+    let targets = Targets::read(
+        root,
+        (fleet.as_deref(), aws.as_ref(), signals.as_ref()),
+        sink,
+    );
+    version?;
+    let targets = targets?;
+    Some(Parts {
+        fleet: fleet?,
+        aws: aws?,
+        signals: signals?,
+        warehouses: warehouses?,
+        targets,
+    })
+}
+
+fn required<'a>(root: &'a Node, key: &str, sink: &mut Sink<'_>) -> Option<&'a Node> {
+    let node = root.get(key);
+    if node.is_none() {
+        let message = format!("`{key}` is missing and has no default");
+        sink.say(root.at, key.to_owned(), message);
+    }
+    node
+}
+
+/// The entries of a section that holds things by name.
+fn named<'a>(node: &'a Node, sink: &mut Sink<'_>) -> Option<&'a [Entry]> {
+    match &node.kind {
+        Kind::Map(entries) => Some(entries),
+        Kind::Scalar(_) | Kind::List(_) => {
+            let message = format!("found {}; allowed is a map of names", node.found());
+            sink.say(node.at, node.path.clone(), message);
+            None
+        }
+    }
+}
+
+fn warehouses(root: &Node, sink: &mut Sink<'_>) -> Option<BTreeMap<String, Warehouse>> {
+    let Some(node) = root.get("warehouses") else {
+        return Some(BTreeMap::new());
+    };
+    let entries = named(node, sink)?.iter();
+    let all: Vec<_> = entries
+        .map(|entry| Some((entry.key.clone(), check::warehouse(&entry.value, sink)?)))
+        .collect();
+    all.into_iter().collect()
+}
+
+/// Deployments and activities, which know each other.
+struct Targets {
+    deployments: BTreeMap<String, Deployment>,
+    activities: BTreeMap<String, Activity>,
+}
+
+impl Targets {
+    fn read(
+        root: &Node,
+        (fleet, aws, signals): (Option<&str>, Option<&Aws>, Option<&Signals>),
+        sink: &mut Sink<'_>,
+    ) -> Option<Self> {
+        let deployments = required(root, "deployments", sink).and_then(|node| named(node, sink));
+        let activities = required(root, "activities", sink).and_then(|node| named(node, sink));
+        let Some(defaults) = defaults(root, sink) else {
+            types_alone::<RawDeployment>(deployments.unwrap_or_default(), sink);
+            types_alone::<RawActivity>(activities.unwrap_or_default(), sink);
+            return None;
+        };
+        let (deployments, activities) = (deployments?, activities?);
+        let names: Vec<&str> = deployments.iter().map(|entry| entry.key.as_str()).collect();
+        let around = Surroundings {
+            fleet,
+            aws,
+            period: signals.map(|signals| signals.period),
+            deployments: &names,
+        };
+        let activities = merged(activities, &defaults.only(ACTIVITY_DEFAULTS));
+        let deployments = merged(deployments, &defaults.only(DEPLOYMENT_DEFAULTS));
+        let read = read_activities(&activities, &around, sink);
+        let complete = read.len() == activities.len();
+        let targets = Self {
+            deployments: read_deployments(&deployments, &activities, &read, sink),
+            activities: read,
+        };
+        targets.check_polls(&activities, sink);
+        (complete && targets.deployments.len() == deployments.len()).then_some(targets)
+    }
+
+    fn check_polls(&self, nodes: &[Entry], sink: &mut Sink<'_>) {
+        for Entry { key, value, .. } in nodes {
+            if let Some(activity) = self.activities.get(key)
+                && let Some(deployment) = self.deployments.get(&activity.deployment)
+            {
+                check::open_polls(value, &activity.worker, deployment, sink);
+            }
+        }
+    }
+}
+
+/// `defaults`, or an empty map; nothing if it is faulty.
+fn defaults(root: &Node, sink: &mut Sink<'_>) -> Option<Node> {
+    let empty = || root.only(&[]);
+    let Some(node) = root.get("defaults") else {
+        return Some(empty());
+    };
+    match from_tree::<Option<RawDefaults>>(node) {
+        Ok(Some(_)) => Some(node.clone()),
+        Ok(None) => Some(empty()),
+        Err(fault) => {
+            sink.mistyped(fault, node);
+            None
+        }
+    }
+}
+
+/// Faults of type, where faulty defaults leave no meaning to check.
+fn types_alone<'a, T: serde::Deserialize<'a>>(entries: &'a [Entry], sink: &mut Sink<'_>) {
+    for entry in entries {
+        if let Err(fault) = from_tree::<T>(&entry.value) {
+            sink.mistyped(fault, &entry.value);
+        }
+    }
+}
+
+/// Each entry over the defaults. An empty one (`s3-load:`) is all defaults.
+fn merged(entries: &[Entry], defaults: &Node) -> Vec<Entry> {
+    let over = |entry: &Entry| {
+        let value = match &entry.value.kind {
+            Kind::Scalar(serde_json::Value::Null) => Node {
+                kind: Kind::Map(Vec::new()),
+                ..entry.value.clone()
+            },
+            _ => entry.value.clone(),
+        };
+        Entry {
+            value: value.over(defaults),
+            ..entry.clone()
+        }
+    };
+    entries.iter().map(over).collect()
+}
+
+fn read_activities(
+    entries: &[Entry],
+    around: &Surroundings<'_>,
+    sink: &mut Sink<'_>,
+) -> BTreeMap<String, Activity> {
+    let mut read: BTreeMap<String, Activity> = BTreeMap::new();
+    for Entry { key, value, .. } in entries {
+        let Some(activity) = check::activity(key, value, around, sink) else {
+            continue;
+        };
+        if let Some(other) = read.values().find(|other| other.arn == activity.arn) {
+            let message = format!(
+                "found `{}`, which `activities.{}` has too; allowed is an ARN of its own",
+                activity.arn, other.name
+            );
+            let (place, _) = value.locate("arn");
+            sink.say(place.at, format!("{}.arn", value.path), message);
+            continue;
+        }
+        read.insert(key.clone(), activity);
+    }
+    read
+}
+
+fn read_deployments(
+    entries: &[Entry],
+    activities: &[Entry],
+    read: &BTreeMap<String, Activity>,
+    sink: &mut Sink<'_>,
+) -> BTreeMap<String, Deployment> {
+    let mut deployments = BTreeMap::new();
+    for Entry { key, value, .. } in entries {
+        let mut users = activities
+            .iter()
+            .filter_map(|entry| entry.value.get("deployment"));
+        if !users.any(|user| user.is_text(key)) {
+            let message = format!(
+                "found no activity that runs on `{key}`; allowed is a deployment that at least one names"
+            );
+            sink.say(value.at, value.path.clone(), message);
+        }
+        let served = read.values().filter(|activity| activity.deployment == *key);
+        let longest = served.map(|activity| activity.worker.timeout).max();
+        let drain = longest.unwrap_or_default() + OPEN_POLL + REPORT;
+        if let Some(deployment) = check::deployment(key, value, drain, sink) {
+            deployments.insert(key.clone(), deployment);
+        }
+    }
+    deployments
+}
