@@ -1,1 +1,36 @@
-//! stepfleet
+//! ETL activities: the S3 loader, with the bucket as its queue and a ledger in
+//! the warehouse that makes each file's rows appear exactly once.
+
+mod batch;
+mod call;
+mod config;
+mod finish;
+mod input;
+mod lease;
+mod load;
+mod metrics;
+mod outside;
+mod plan;
+mod redshift;
+mod s3;
+pub mod setup;
+mod sql;
+mod states;
+
+use stepfleet_activity::{CancelSafety, HandlerSpec};
+
+pub use config::{LoadConfig, SetUpError};
+pub use input::{Format, LoadInput, LoadOutput};
+pub use load::{Clients, S3Load};
+
+/// The handlers of this crate, as a binary lists and checks them.
+pub fn handlers() -> Vec<HandlerSpec> {
+    vec![HandlerSpec {
+        name: "etl.s3-load",
+        summary: "Loads the files of an S3 prefix into a Redshift table, each exactly once",
+        cancel: CancelSafety::CancelSafe,
+        config_schema: config::schema,
+        input_schema: input::schema,
+        check_config: config::check,
+    }]
+}

@@ -1,0 +1,245 @@
+//! The loader's settings in the catalogue: as written, and as checked.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+use stepfleet_activity::ConfigFault;
+
+/// A settings object that cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum SetUpError {
+    /// The config is not the handler's.
+    #[error("activities.{activity}.config: {faults}")]
+    Config {
+        /// The activity's name in the catalogue.
+        activity: String,
+        /// All faults, in a line.
+        faults: String,
+    },
+    /// The config names a warehouse that the catalogue does not have.
+    #[error(
+        "activities.{activity}.config.warehouse: there is no warehouse {warehouse:?}; name one of: {known}"
+    )]
+    UnknownWarehouse {
+        /// The activity's name in the catalogue.
+        activity: String,
+        /// What the config says.
+        warehouse: String,
+        /// What there is.
+        known: String,
+    },
+}
+
+/// A number of bytes: an integer, or a text like `512MB` or `1GiB`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Size {
+    Bytes(u64),
+    Text(String),
+}
+
+/// `config` of `etl.s3-load`, as it is written.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    /// The name of a warehouse of the catalogue.
+    warehouse: String,
+    /// Files in one load at most.
+    #[serde(default = "default_max_files")]
+    max_files: u64,
+    /// Bytes in one load at most; a single file over it is loaded alone.
+    #[serde(default = "default_max_bytes")]
+    max_bytes: Size,
+    /// How long an object must have been there, like `10s`.
+    #[serde(default = "default_settle")]
+    settle: String,
+    /// For how long a table is held before another may take over, like `5m`.
+    #[serde(default = "default_lease")]
+    lease: String,
+}
+
+fn default_max_files() -> u64 {
+    200
+}
+fn default_max_bytes() -> Size {
+    Size::Text("1GiB".to_owned())
+}
+fn default_settle() -> String {
+    "10s".to_owned()
+}
+fn default_lease() -> String {
+    "5m".to_owned()
+}
+
+/// The loader's settings, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoadConfig {
+    /// The name of a warehouse of the catalogue.
+    pub warehouse: String,
+    /// Files in one load at most.
+    pub max_files: usize,
+    /// Bytes in one load at most.
+    pub max_bytes: u64,
+    /// How long an object must have been there.
+    pub settle: Duration,
+    /// For how long a table is held before another may take over.
+    pub lease: Duration,
+}
+
+impl LoadConfig {
+    /// Reads and checks `config`.
+    ///
+    /// # Errors
+    /// With every fault, each with its path inside `config`.
+    pub fn read(value: &Value) -> Result<Self, Vec<ConfigFault>> {
+        let raw =
+            RawConfig::deserialize(value).map_err(|error| vec![fault("", error.to_string())])?;
+        let mut faults = Vec::new();
+        let max_files = usize::try_from(raw.max_files).unwrap_or(usize::MAX);
+        if !(1..=10_000).contains(&max_files) {
+            faults.push(fault(
+                "max_files",
+                format!("{max_files} is not in 1 to 10000"),
+            ));
+        }
+        let max_bytes = match &raw.max_bytes {
+            Size::Bytes(bytes) => Some(*bytes),
+            Size::Text(text) => parse_size(text),
+        };
+        if max_bytes.is_none_or(|bytes| bytes == 0) {
+            faults.push(fault(
+                "max_bytes",
+                "must be a positive number of bytes, like 1073741824, 512MB or 1GiB".to_owned(),
+            ));
+        }
+        let settle = duration("settle", &raw.settle, Duration::ZERO, &mut faults);
+        let lease = duration("lease", &raw.lease, Duration::from_secs(5), &mut faults);
+        if raw.warehouse.is_empty() {
+            faults.push(fault("warehouse", "must name a warehouse".to_owned()));
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Self {
+            warehouse: raw.warehouse,
+            max_files,
+            max_bytes: max_bytes.unwrap_or_default(),
+            settle,
+            lease,
+        })
+    }
+}
+
+/// The JSON Schema of `config`.
+pub(crate) fn schema() -> Value {
+    schemars::schema_for!(RawConfig).to_value()
+}
+
+/// Whether `config` can be read.
+pub(crate) fn check(value: &Value) -> Result<(), Vec<ConfigFault>> {
+    LoadConfig::read(value).map(drop)
+}
+
+fn fault(path: &str, message: String) -> ConfigFault {
+    ConfigFault {
+        path: path.to_owned(),
+        message,
+    }
+}
+
+fn duration(path: &str, text: &str, min: Duration, faults: &mut Vec<ConfigFault>) -> Duration {
+    let max = Duration::from_secs(24 * 60 * 60);
+    match humantime::parse_duration(text) {
+        Ok(duration) if (min..=max).contains(&duration) => duration,
+        _ => {
+            let least = humantime::format_duration(min);
+            faults.push(fault(
+                path,
+                format!("{text:?} is not a duration of {least} to 1day, like 30s or 5m"),
+            ));
+            Duration::ZERO
+        }
+    }
+}
+
+/// `512MB`, `1 GiB`, `1000`.
+fn parse_size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text
+        .find(|character: char| !character.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        "tib" => 1 << 40,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn sizes_are_numbers_or_texts() {
+        for (text, want) in [
+            ("10", Some(10)),
+            ("512MB", Some(512_000_000)),
+            ("1 GiB", Some(1 << 30)),
+            ("", None),
+            ("1 parsec", None),
+            ("99999999999999999999", None),
+            ("99999999999TiB", None),
+        ] {
+            assert_eq!(parse_size(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_fault_is_said_with_its_path() {
+        let faults = LoadConfig::read(
+            &json!({"warehouse": "", "max_files": 0, "max_bytes": "x", "settle": "soon", "lease": "1s"}),
+        )
+        .expect_err("all wrong");
+        let paths: Vec<_> = faults.iter().map(|fault| fault.path.as_str()).collect();
+        assert_eq!(
+            paths,
+            ["max_files", "max_bytes", "settle", "lease", "warehouse"]
+        );
+        let faults =
+            LoadConfig::read(&json!({"warehouse": "main", "max_flies": 3})).expect_err("typo");
+        assert!(faults[0].message.contains("max_flies"), "{faults:?}");
+    }
+
+    #[test]
+    fn defaults_are_the_documented_ones() {
+        let config = LoadConfig::read(&json!({"warehouse": "main"})).expect("a config");
+        assert_eq!(
+            (
+                config.max_files,
+                config.max_bytes,
+                config.settle,
+                config.lease
+            ),
+            (
+                200,
+                1 << 30,
+                Duration::from_secs(10),
+                Duration::from_secs(300)
+            )
+        );
+    }
+}

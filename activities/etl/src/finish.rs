@@ -1,0 +1,108 @@
+//! What comes after the commit: verify, move, and say so. Every step may be
+//! repeated, and does nothing the second time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use stepfleet_activity::{ActivityError, Area};
+
+use crate::input::LoadInput;
+use crate::lease::Lease;
+use crate::outside::{At, Conditional, LedgerRow, Loaded, ObjectStore, State, Warehouse};
+
+/// Moves at once.
+const MOVES: usize = 8;
+/// Moves between two looks at the lease.
+const CHUNK: usize = 64;
+
+/// The two outsides that finishing needs.
+#[derive(Debug)]
+pub(crate) struct Finisher<'a, S, W> {
+    pub(crate) store: &'a S,
+    pub(crate) warehouse: &'a W,
+    pub(crate) input: &'a LoadInput,
+}
+
+impl<S: ObjectStore, W: Warehouse> Finisher<'_, S, W> {
+    /// Verifies what is not verified yet, then moves: gives the rows that were
+    /// verified just now, and the number of files moved.
+    pub(crate) async fn finish(
+        &self,
+        rows: &[LedgerRow],
+        lease: &mut Lease,
+    ) -> Result<(u64, u64), ActivityError> {
+        let open: BTreeSet<&str> = rows
+            .iter()
+            .filter(|row| !row.verified)
+            .map(|row| row.batch_id.as_str())
+            .collect();
+        let mut verified = BTreeMap::new();
+        for batch_id in open {
+            lease.keep(self.store).await?;
+            verified.insert(batch_id, self.verify(batch_id).await?.rows);
+        }
+        let mut moved = 0;
+        for rows in rows.chunks(CHUNK) {
+            lease.keep(self.store).await?;
+            let moves = stream::iter(rows.iter().map(|row| self.put_away(row)));
+            let done: Vec<bool> = moves.buffer_unordered(MOVES).try_collect().await?;
+            moved += done.iter().filter(|moved| **moved).count() as u64;
+        }
+        Ok((verified.values().sum(), moved))
+    }
+
+    /// Compares what the COPY says with what the ledger has, and marks it.
+    async fn verify(&self, batch_id: &str) -> Result<Loaded, ActivityError> {
+        let statements = self.warehouse.statements(batch_id).await?;
+        let finished = statements
+            .into_iter()
+            .find(|statement| statement.state == State::Finished);
+        let query = match finished {
+            Some(statement) => self.warehouse.describe(&statement.id).await?.copy_query,
+            None => None,
+        };
+        let loaded = match query {
+            Some(query) => self.warehouse.loaded(query).await?,
+            None => None,
+        };
+        let ledgered = self.warehouse.ledgered_files(batch_id).await?;
+        match loaded {
+            Some(loaded) if loaded.files == ledgered => {
+                self.warehouse.mark_verified(batch_id, loaded).await?;
+                Ok(loaded)
+            }
+            found => Err(unverified(batch_id, ledgered, found)),
+        }
+    }
+
+    /// Copies to `processed/`, then deletes; an object that was replaced is a
+    /// new file and stays.
+    async fn put_away(&self, row: &LedgerRow) -> Result<bool, ActivityError> {
+        let incoming = self.input.key("incoming", "");
+        let rest = row.key.strip_prefix(&incoming).unwrap_or(&row.key);
+        let to = self
+            .input
+            .key("processed", &format!("{}/{}/{rest}", row.dt, row.batch_id));
+        let from = At {
+            bucket: &self.input.bucket,
+            key: &row.key,
+        };
+        if self.store.copy(from, &row.etag, &to).await? != Conditional::Done(()) {
+            return Ok(false);
+        }
+        Ok(self.store.delete(from, &row.etag).await? != Conditional::Refused)
+    }
+}
+
+fn unverified(batch_id: &str, ledgered: u64, found: Option<Loaded>) -> ActivityError {
+    let found = found.map_or_else(
+        || "SYS_LOAD_HISTORY has no completed COPY of it".to_owned(),
+        |loaded| format!("COPY says {} files and {} rows", loaded.files, loaded.rows),
+    );
+    ActivityError::permanent(
+        Area::LOAD,
+        format!(
+            "batch {batch_id} is in the ledger with {ledgered} files, but {found}; nothing was moved: compare the table with the manifest, then set `verified` in stepfleet.ledger by hand"
+        ),
+    )
+}

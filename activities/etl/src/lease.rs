@@ -1,0 +1,141 @@
+//! One load at a time per table: an object in the bucket that says who loads
+//! and until when. It keeps overlapping ticks short; what makes a load happen
+//! once is the ledger, so a lease that is lost early harms nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use stepfleet_activity::{Attempt, Class, Clock};
+
+use crate::call::CallError;
+use crate::input::LoadInput;
+use crate::outside::{Answer, At, Conditional, ObjectStore, PutIf};
+
+/// What the lease object says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Held {
+    until: Timestamp,
+    /// Makes each writing of it different, so that its ETag fences.
+    nonce: String,
+    attempt: Option<Attempt>,
+}
+
+impl Held {
+    /// Expired, or an earlier attempt's of the very state that asks now.
+    fn may_be_taken(&self, now: Timestamp, by: Option<&Attempt>) -> bool {
+        let earlier = match (&self.attempt, by) {
+            (Some(held), Some(by)) => {
+                held.execution == by.execution
+                    && held.state == by.state
+                    && held.entered == by.entered
+                    && held.retry < by.retry
+            }
+            _ => false,
+        };
+        earlier || self.until <= now
+    }
+}
+
+static NONCE: AtomicU64 = AtomicU64::new(0);
+
+/// A lease that we hold.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    bucket: String,
+    key: String,
+    etag: String,
+    until: Timestamp,
+    span: Duration,
+    attempt: Option<Attempt>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Lease {
+    /// Takes the table's lease; `None` if somebody else holds it.
+    pub(crate) async fn acquire<S: ObjectStore>(
+        store: &S,
+        input: &LoadInput,
+        (attempt, span): (Option<Attempt>, Duration),
+        clock: Arc<dyn Clock>,
+    ) -> Answer<Option<Self>> {
+        let mut lease = Self {
+            bucket: input.bucket.clone(),
+            key: input.key("leases", &format!("{}.json", input.table)),
+            etag: String::new(),
+            until: clock.now(),
+            span,
+            attempt,
+            clock,
+        };
+        if lease.write(store, None).await? {
+            return Ok(Some(lease));
+        }
+        let Some((body, etag)) = store.get(lease.at()).await? else {
+            return Ok(None); // Released this instant: the next tick takes it.
+        };
+        // What cannot be read was not written by us: whoever put it there keeps it.
+        let free = serde_json::from_slice::<Held>(&body)
+            .is_ok_and(|held| held.may_be_taken(lease.clock.now(), lease.attempt.as_ref()));
+        Ok((free && lease.write(store, Some(etag)).await?).then_some(lease))
+    }
+
+    /// Extends the lease once a third of it has passed.
+    pub(crate) async fn keep<S: ObjectStore>(&mut self, store: &S) -> Answer<()> {
+        let left = Duration::try_from(self.until.duration_since(self.clock.now()));
+        if left.is_ok_and(|left| left > self.span * 2 / 3) {
+            return Ok(());
+        }
+        let etag = self.etag.clone();
+        if self.write(store, Some(etag)).await? {
+            return Ok(());
+        }
+        Err(CallError {
+            what: format!("extend the lease s3://{}/{}", self.bucket, self.key),
+            reason: "another worker has taken it over; what is loaded so far is in the ledger, and the next run goes on from there".to_owned(),
+            class: Class::Conflict,
+        })
+    }
+
+    /// Gives the table free. A failure only means that it is free later.
+    pub(crate) async fn release<S: ObjectStore>(self, store: &S) {
+        if let Err(error) = store.delete(self.at(), &self.etag).await {
+            tracing::warn!(%error, "the lease was not released and will expire");
+        }
+    }
+
+    fn at(&self) -> At<'_> {
+        At {
+            bucket: &self.bucket,
+            key: &self.key,
+        }
+    }
+
+    async fn write<S: ObjectStore>(&mut self, store: &S, over: Option<String>) -> Answer<bool> {
+        let now = self.clock.now();
+        let span = jiff::SignedDuration::try_from(self.span).unwrap_or(jiff::SignedDuration::MAX);
+        let held = Held {
+            until: now.saturating_add(span).unwrap_or(now),
+            nonce: format!(
+                "{}-{}-{}",
+                now.as_nanosecond(),
+                std::process::id(),
+                NONCE.fetch_add(1, Ordering::Relaxed)
+            ),
+            attempt: self.attempt.clone(),
+        };
+        let body = serde_json::to_vec(&held).map_err(|error| CallError {
+            what: "write a lease".to_owned(),
+            reason: error.to_string(),
+            class: Class::Permanent,
+        })?;
+        let condition = over.as_deref().map_or(PutIf::Absent, PutIf::Match);
+        let Conditional::Done(etag) = store.put(self.at(), body, condition).await? else {
+            return Ok(false);
+        };
+        (self.etag, self.until) = (etag, held.until);
+        Ok(true)
+    }
+}

@@ -1,0 +1,176 @@
+//! Everything the loader asks of the outside, in its own terms: each service
+//! stands behind a trait, and its SDK is named in one file only.
+
+use std::future::Future;
+
+use jiff::Timestamp;
+
+use crate::batch::Batch;
+use crate::call::CallError;
+
+/// What a call answers with.
+pub(crate) type Answer<T> = Result<T, CallError>;
+
+/// An object as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Object {
+    pub(crate) key: String,
+    /// Without its quotes.
+    pub(crate) etag: String,
+    pub(crate) size: u64,
+    pub(crate) modified: Timestamp,
+}
+
+/// One object's address.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct At<'a> {
+    pub(crate) bucket: &'a str,
+    pub(crate) key: &'a str,
+}
+
+/// What must hold for a put to take effect.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum PutIf<'a> {
+    /// There is no such object.
+    Absent,
+    /// The object has this ETag.
+    Match(&'a str),
+}
+
+/// How a call with a precondition ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Conditional<T> {
+    /// It took effect.
+    Done(T),
+    /// The precondition did not hold.
+    Refused,
+    /// There is no such object.
+    Missing,
+}
+
+/// The bucket.
+pub(crate) trait ObjectStore: Send + Sync {
+    /// All objects under a prefix, to the last page.
+    fn list(&self, bucket: &str, prefix: &str) -> impl Future<Output = Answer<Vec<Object>>> + Send;
+    /// The body and the ETag.
+    fn get(&self, at: At<'_>) -> impl Future<Output = Answer<Option<(Vec<u8>, String)>>> + Send;
+    /// Writes, if the precondition holds; the answer is the new ETag.
+    fn put(
+        &self,
+        at: At<'_>,
+        body: Vec<u8>,
+        condition: PutIf<'_>,
+    ) -> impl Future<Output = Answer<Conditional<String>>> + Send;
+    /// Copies within the bucket, if the source has this ETag.
+    fn copy(
+        &self,
+        from: At<'_>,
+        etag: &str,
+        to: &str,
+    ) -> impl Future<Output = Answer<Conditional<()>>> + Send;
+    /// Deletes, if the object has this ETag.
+    fn delete(
+        &self,
+        at: At<'_>,
+        etag: &str,
+    ) -> impl Future<Output = Answer<Conditional<()>>> + Send;
+}
+
+/// Where a statement is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Not at its end yet.
+    Running,
+    /// Committed.
+    Finished,
+    /// Rolled back: failed or aborted.
+    Failed,
+}
+
+/// A statement in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Statement {
+    pub(crate) id: String,
+    pub(crate) state: State,
+}
+
+/// A statement looked at closely.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Description {
+    pub(crate) state: State,
+    pub(crate) error: Option<String>,
+    /// The query id of the COPY into the target.
+    pub(crate) copy_query: Option<i64>,
+}
+
+/// A file in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LedgerRow {
+    pub(crate) batch_id: String,
+    pub(crate) key: String,
+    pub(crate) etag: String,
+    /// The UTC day of the load, which is a folder of `processed/`.
+    pub(crate) dt: String,
+    pub(crate) verified: bool,
+}
+
+/// What the warehouse says a COPY loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Loaded {
+    pub(crate) files: u64,
+    pub(crate) rows: u64,
+}
+
+/// What the warehouse says is wrong with a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BadFile {
+    pub(crate) file: String,
+    pub(crate) line: String,
+    pub(crate) column: String,
+    pub(crate) reason: String,
+}
+
+/// The warehouse, in the loader's terms.
+pub(crate) trait Warehouse: Send + Sync {
+    /// Submits the load as one transaction under the batch's name; the same
+    /// token answers with the statement that it has made before.
+    fn submit(&self, batch: &Batch, token: &str) -> impl Future<Output = Answer<String>> + Send;
+    /// All statements submitted under a batch's name.
+    fn statements(&self, batch_id: &str) -> impl Future<Output = Answer<Vec<Statement>>> + Send;
+    /// Where a statement is.
+    fn describe(&self, id: &str) -> impl Future<Output = Answer<Description>> + Send;
+    /// The ledger's rows for these keys of a table and a bucket, with any ETag.
+    fn ledger(
+        &self,
+        table: &str,
+        bucket: &str,
+        keys: &[String],
+    ) -> impl Future<Output = Answer<Vec<LedgerRow>>> + Send;
+    /// How many files of a batch the ledger has.
+    fn ledgered_files(&self, batch_id: &str) -> impl Future<Output = Answer<u64>> + Send;
+    /// What a COPY loaded.
+    fn loaded(&self, query: i64) -> impl Future<Output = Answer<Option<Loaded>>> + Send;
+    /// Where a COPY failed, if a file is at fault.
+    fn bad_file(&self, query: i64) -> impl Future<Output = Answer<Option<BadFile>>> + Send;
+    /// Marks a batch's rows verified.
+    fn mark_verified(
+        &self,
+        batch_id: &str,
+        loaded: Loaded,
+    ) -> impl Future<Output = Answer<()>> + Send;
+}
+
+/// What waits in `incoming/`.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Unprocessed {
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+    pub(crate) oldest_seconds: f64,
+}
+
+/// Where the loader's own metrics go.
+pub(crate) trait Metrics: Send + Sync {
+    /// Publishes what waits for a table.
+    fn publish(&self, table: &str, waiting: Unprocessed)
+    -> impl Future<Output = Answer<()>> + Send;
+}

@@ -1,0 +1,169 @@
+//! The bucket on S3: the only file that names its SDK.
+
+use std::fmt::Write as _;
+
+use aws_sdk_s3::primitives::ByteStream;
+use jiff::Timestamp;
+use stepfleet_activity::Class;
+
+use crate::call::{CallError, failed, status};
+use crate::outside::{Answer, At, Conditional, Object, ObjectStore, PutIf};
+
+/// The S3 client that the loader is given.
+pub(crate) type Client = aws_sdk_s3::Client;
+
+impl ObjectStore for Client {
+    async fn list(&self, bucket: &str, prefix: &str) -> Answer<Vec<Object>> {
+        let what = || format!("list s3://{bucket}/{prefix}");
+        let mut pages = self
+            .list_objects_v2()
+            .bucket(bucket)
+            .prefix(prefix)
+            .into_paginator()
+            .send();
+        let mut objects = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| failed(what(), &error))?;
+            for object in page.contents() {
+                let modified = object
+                    .last_modified()
+                    .and_then(|at| Timestamp::from_nanosecond(at.as_nanos()).ok());
+                let (Some(key), Some(etag), Some(modified)) =
+                    (object.key(), object.e_tag(), modified)
+                else {
+                    return Err(CallError {
+                        what: what(),
+                        reason: "an object came without key, ETag or time".to_owned(),
+                        class: Class::Transient,
+                    });
+                };
+                objects.push(Object {
+                    key: key.to_owned(),
+                    etag: bare(etag),
+                    size: object
+                        .size()
+                        .and_then(|size| u64::try_from(size).ok())
+                        .unwrap_or(0),
+                    modified,
+                });
+            }
+        }
+        Ok(objects)
+    }
+
+    async fn get(&self, at: At<'_>) -> Answer<Option<(Vec<u8>, String)>> {
+        let what = || format!("read {}", url(at));
+        let got = match self.get_object().bucket(at.bucket).key(at.key).send().await {
+            Ok(got) => got,
+            Err(error) if status(&error) == Some(404) => return Ok(None),
+            Err(error) => return Err(failed(what(), &error)),
+        };
+        let etag = bare(got.e_tag().unwrap_or_default());
+        let body = got.body.collect().await.map_err(|error| CallError {
+            what: what(),
+            reason: error.to_string(),
+            class: Class::Transient,
+        })?;
+        Ok(Some((body.to_vec(), etag)))
+    }
+
+    async fn put(
+        &self,
+        at: At<'_>,
+        body: Vec<u8>,
+        condition: PutIf<'_>,
+    ) -> Answer<Conditional<String>> {
+        let put = self
+            .put_object()
+            .bucket(at.bucket)
+            .key(at.key)
+            .body(ByteStream::from(body));
+        let put = match condition {
+            PutIf::Absent => put.if_none_match("*"),
+            PutIf::Match(etag) => put.if_match(quoted(etag)),
+        };
+        match put.send().await {
+            Ok(done) => Ok(Conditional::Done(bare(done.e_tag().unwrap_or_default()))),
+            Err(error) => {
+                unmet(status(&error)).ok_or_else(|| failed(format!("write {}", url(at)), &error))
+            }
+        }
+    }
+
+    async fn copy(&self, from: At<'_>, etag: &str, to: &str) -> Answer<Conditional<()>> {
+        let copied = self
+            .copy_object()
+            .bucket(from.bucket)
+            .key(to)
+            .copy_source(format!("{}/{}", from.bucket, encode(from.key)))
+            .copy_source_if_match(quoted(etag))
+            .send()
+            .await;
+        match copied {
+            Ok(_) => Ok(Conditional::Done(())),
+            Err(error) => unmet(status(&error))
+                .ok_or_else(|| failed(format!("copy {} to {to}", url(from)), &error)),
+        }
+    }
+
+    async fn delete(&self, at: At<'_>, etag: &str) -> Answer<Conditional<()>> {
+        let deleted = self
+            .delete_object()
+            .bucket(at.bucket)
+            .key(at.key)
+            .if_match(quoted(etag))
+            .send()
+            .await;
+        match deleted {
+            Ok(_) => Ok(Conditional::Done(())),
+            Err(error) => {
+                unmet(status(&error)).ok_or_else(|| failed(format!("delete {}", url(at)), &error))
+            }
+        }
+    }
+}
+
+/// What a status says about a precondition: 412 and 409 that it did not hold.
+fn unmet<T>(status: Option<u16>) -> Option<Conditional<T>> {
+    match status {
+        Some(412 | 409) => Some(Conditional::Refused),
+        Some(404) => Some(Conditional::Missing),
+        _ => None,
+    }
+}
+
+fn url(at: At<'_>) -> String {
+    format!("s3://{}/{}", at.bucket, at.key)
+}
+
+fn bare(etag: &str) -> String {
+    etag.trim_matches('"').to_owned()
+}
+
+fn quoted(etag: &str) -> String {
+    format!("\"{etag}\"")
+}
+
+/// `CopySource` is the one key that the caller encodes.
+fn encode(key: &str) -> String {
+    let mut encoded = String::with_capacity(key.len());
+    for byte in key.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_source_survives_any_key() {
+        assert_eq!(encode("a/b c+'é%.csv"), "a/b%20c%2B%27%C3%A9%25.csv");
+    }
+}

@@ -1,0 +1,178 @@
+//! What AWS and the warehouses need before the first task, from the catalogue.
+
+use std::fmt;
+
+use stepfleet_activity::catalogue::{self, Activity, Catalogue};
+
+use crate::call::CallError;
+use crate::redshift::DataApi;
+use crate::states::{self, StateMachine};
+use crate::{redshift, sql};
+
+/// The loader's state machine; `${...}` are filled in per activity.
+const S3_LOAD: &str = include_str!("../../state-machines/s3-load.asl.json");
+
+/// The clients that setting up works with.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// For activities and state machines.
+    pub sfn: states::Client,
+    /// For the ledger's tables.
+    pub redshiftdata: redshift::Client,
+}
+
+/// A step that could not be taken.
+#[derive(Debug, thiserror::Error)]
+#[error("{step}: {reason}")]
+pub struct SetupError {
+    step: String,
+    reason: CallError,
+}
+
+/// One thing that has to be there; taking the step again changes nothing.
+#[derive(Debug, Clone)]
+pub struct SetupStep(Step);
+
+#[derive(Debug, Clone)]
+enum Step {
+    Activity(String),
+    StateMachine(StateMachine),
+    Ledger(String, catalogue::Warehouse),
+}
+
+impl fmt::Display for SetupStep {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Step::Activity(name) => write!(formatter, "create activity {name}"),
+            Step::StateMachine(machine) => write!(
+                formatter,
+                "create or update state machine {} with role {}",
+                machine.name, machine.role_arn
+            ),
+            Step::Ledger(name, warehouse) => write!(
+                formatter,
+                "create schema stepfleet with tables ledger and staging in warehouse {name}, database {}",
+                warehouse.database
+            ),
+        }
+    }
+}
+
+/// Everything that has to be there. Without a role, the state machines run as
+/// `stepfleet-<fleet>-states` of the catalogue's account.
+pub fn plan(catalogue: &Catalogue, role_arn: Option<&str>) -> Vec<SetupStep> {
+    let role = role_arn.map_or_else(
+        || {
+            format!(
+                "arn:{}:iam::{}:role/stepfleet-{}-states",
+                catalogue.aws.partition(),
+                catalogue.aws.account,
+                catalogue.fleet
+            )
+        },
+        str::to_owned,
+    );
+    let mut steps = Vec::new();
+    for activity in catalogue.activities.values() {
+        let name = activity.arn.rsplit(':').next().unwrap_or(&activity.arn);
+        steps.push(SetupStep(Step::Activity(name.to_owned())));
+        if activity.handler == "etl.s3-load" {
+            let name = format!("{}-{}", catalogue.fleet, activity.name);
+            steps.push(SetupStep(Step::StateMachine(StateMachine {
+                arn: catalogue.aws.arn("states", &format!("stateMachine:{name}")),
+                name,
+                definition: definition(activity),
+                role_arn: role.clone(),
+            })));
+        }
+    }
+    let warehouses = catalogue.warehouses.iter();
+    steps.extend(
+        warehouses
+            .map(|(name, warehouse)| SetupStep(Step::Ledger(name.clone(), warehouse.clone()))),
+    );
+    steps
+}
+
+/// Takes the steps in order.
+///
+/// # Errors
+/// At the first step that fails; what was done stays, and may be done again.
+pub async fn apply(clients: &Clients, steps: &[SetupStep]) -> Result<(), SetupError> {
+    for step in steps {
+        take(clients, &step.0).await.map_err(|reason| SetupError {
+            step: step.to_string(),
+            reason,
+        })?;
+    }
+    Ok(())
+}
+
+async fn take(clients: &Clients, step: &Step) -> Result<(), CallError> {
+    match step {
+        Step::Activity(name) => states::create_activity(&clients.sfn, name).await,
+        Step::StateMachine(machine) => states::put_state_machine(&clients.sfn, machine).await,
+        Step::Ledger(_, warehouse) => {
+            let warehouse = DataApi::new(clients.redshiftdata.clone(), warehouse.clone());
+            for statement in sql::DDL {
+                warehouse.run(statement, &[]).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// The heartbeat and the timeout are the catalogue's, in whole seconds.
+fn definition(activity: &Activity) -> String {
+    let worker = &activity.worker;
+    fill(
+        &activity.arn,
+        worker.timeout.as_secs().max(1),
+        worker.heartbeat.as_secs().max(1),
+    )
+}
+
+fn fill(arn: &str, timeout: u64, heartbeat: u64) -> String {
+    S3_LOAD
+        .replace("${ActivityArn}", arn)
+        .replace("\"${TimeoutSeconds}\"", &timeout.to_string())
+        .replace("\"${HeartbeatSeconds}\"", &heartbeat.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use stepfleet_activity::{ActivityError, Area, names};
+
+    use super::*;
+
+    #[test]
+    fn the_state_machine_matches_the_names_that_we_report() {
+        let machine: Value = serde_json::from_str(&fill("arn:x", 1800, 60)).expect("JSON");
+        let state = &machine["States"]["Load"];
+        assert_eq!(state["Resource"], "arn:x");
+        assert_eq!(
+            (&state["TimeoutSeconds"], &state["HeartbeatSeconds"]),
+            (&json!(1800), &json!(60))
+        );
+        let transient = ActivityError::transient(Area::LOAD, "");
+        let conflict = ActivityError::conflict(Area::LOAD, "");
+        assert_eq!(
+            state["Retry"][0]["ErrorEquals"],
+            json!([
+                transient.name(),
+                names::SHUTDOWN,
+                names::TIMEOUT,
+                "States.HeartbeatTimeout"
+            ])
+        );
+        assert_eq!(state["Retry"][1]["ErrorEquals"], json!([conflict.name()]));
+        assert_eq!(state["Catch"][0]["ErrorEquals"], json!(["States.ALL"]));
+        for field in ["execution.$", "state.$", "entered.$", "retry.$"] {
+            assert!(
+                state["Parameters"]["stepfleet"][field].is_string(),
+                "{field}"
+            );
+        }
+    }
+}
