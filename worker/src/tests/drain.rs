@@ -30,7 +30,7 @@ async fn a_drain_runs_what_an_open_poll_returns_and_opens_none() {
         "the task was run to its end"
     );
     assert_eq!(fake.said(), ["7"]);
-    assert_eq!((fake.state().polls, fake.state().cancelled), (1, 0));
+    assert_eq!(fake.polls(), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -48,6 +48,18 @@ impl Fake {
         self.state.lock().expect("not poisoned")
     }
 
+    /// Polls made and polls cancelled.
+    pub(super) fn polls(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.polls, state.cancelled)
+    }
+
+    /// Polls open now and at most.
+    pub(super) fn open(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.open, state.most_open)
+    }
+
     /// A task for the next poll.
     pub(super) fn schedule(&self, input: &str) {
         let mut state = self.state();
@@ -86,10 +98,14 @@ impl Fake {
     async fn next(&self) -> Result<Option<RawTask>, CallError> {
         let until = Instant::now() + POLL;
         loop {
-            if let Some(answer) = self.state().tasks.pop_front() {
-                if !self.state().tasks.is_empty() {
-                    self.arrived.notify_one();
-                }
+            let (answer, more) = {
+                let mut state = self.state();
+                (state.tasks.pop_front(), !state.tasks.is_empty())
+            };
+            if more {
+                self.arrived.notify_one();
+            }
+            if let Some(answer) = answer {
                 return answer;
             }
             if tokio::time::timeout_at(until, self.arrived.notified())
