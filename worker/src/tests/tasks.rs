@@ -268,7 +268,7 @@ async fn a_handler_that_blocks_its_thread_stops_no_heartbeat_poll_or_report() {
         async move {
             if block {
                 let never = never.lock().expect("one blocks");
-                let _ = never.recv_timeout(Duration::from_millis(900));
+                let _ = never.recv_timeout(Duration::from_millis(2000));
             }
             Ok::<_, ActivityError>(block)
         }
@@ -286,7 +286,7 @@ async fn a_handler_that_blocks_its_thread_stops_no_heartbeat_poll_or_report() {
     wait(Duration::from_millis(300)).await;
     assert_eq!(fake.said(), ["false"], "polled and reported meanwhile");
     assert!(fake.state().heartbeats.len() >= 3);
-    wait(Duration::from_millis(700)).await;
+    wait(Duration::from_millis(2000)).await;
     assert_eq!(fake.said(), ["false", "true"]);
     running.abort();
 }
