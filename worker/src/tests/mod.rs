@@ -24,7 +24,6 @@ const ARN: &str = "arn:aws:states:eu-west-1:123456789012:activity:test-x";
 
 /// A worker that serves a scripted Step Functions.
 struct Running {
-    fake: Fake,
     status: Arc<Status>,
     shutdown: ShutdownHandle,
     exit: JoinHandle<Exit>,
@@ -63,7 +62,6 @@ impl Running {
         let serving = Arc::clone(&status);
         let exit = tokio::spawn(async move { serve(&serving, stacks, secs(900)).await });
         Self {
-            fake: fake.clone(),
             status,
             shutdown,
             exit,
