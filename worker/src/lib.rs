@@ -25,6 +25,7 @@
 //! ```
 
 mod backoff;
+pub mod cli;
 mod handler;
 mod http;
 mod lane;
@@ -37,6 +38,8 @@ mod sfn;
 mod shutdown;
 mod signals;
 mod stack;
+#[cfg(test)]
+mod tests;
 mod trouble;
 mod worker;
 
@@ -47,5 +50,7 @@ pub use output::OutputStore;
 pub use output_s3::S3Outputs;
 pub use sfn::{AwsStepFunctions, BoxError, CallError, RawTask, Recovery, StepFunctions};
 pub use shutdown::ShutdownHandle;
-pub use stepfleet_activity::{ActivityError, ActivityTask, Area, Output, TaskContext, TaskToken};
+pub use stepfleet_activity::{
+    ActivityError, ActivityTask, Area, CancelSafety, Output, TaskContext, TaskToken,
+};
 pub use worker::{Exit, RunError, Worker, WorkerBuilder};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::options::ActivityOptions;
-use crate::sfn::CallError;
+use crate::sfn::{CallError, Recovery};
 
 /// How often the same trouble is said.
 const SAID_EVERY: Duration = Duration::from_secs(60);
@@ -47,7 +47,10 @@ impl Trouble {
         let now = Instant::now();
         if state.said.is_none_or(|said| now - said >= SAID_EVERY) {
             state.said = Some(now);
-            tracing::error!("{text}");
+            match error.recovery() {
+                Recovery::RetrySlowly => tracing::error!("{text}"),
+                _ => tracing::warn!("{text}"),
+            }
         }
         state.now = Some(text);
     }

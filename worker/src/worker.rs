@@ -252,7 +252,7 @@ impl WorkerBuilder {
         Ok(())
     }
 
-    fn lanes(
+    pub(crate) fn lanes(
         self,
         shutdown: &ShutdownHandle,
         own: &HandlerRuntime,
@@ -303,7 +303,11 @@ impl std::fmt::Debug for WorkerBuilder {
 }
 
 /// Polls and serves until everything has ended or the drain deadline cuts it.
-async fn serve(status: &Status, stacks: Vec<crate::stack::Stack>, drain: Duration) -> Exit {
+pub(crate) async fn serve(
+    status: &Status,
+    stacks: Vec<crate::stack::Stack>,
+    drain: Duration,
+) -> Exit {
     let cut = CancellationToken::new();
     let _cut_at_the_end = cut.clone().drop_guard();
     let served = status.lanes.iter().zip(stacks).map(|(lane, stack)| {
@@ -374,10 +378,10 @@ async fn check_credentials(aws: &SdkConfig) -> Result<(), RunError> {
 }
 
 /// The runtime of the handlers, apart from the one that polls, beats and reports.
-struct HandlerRuntime(Option<Runtime>);
+pub(crate) struct HandlerRuntime(Option<Runtime>);
 
 impl HandlerRuntime {
-    fn new(wanted: bool) -> Result<Self, RunError> {
+    pub(crate) fn new(wanted: bool) -> Result<Self, RunError> {
         if !wanted {
             return Ok(Self(None));
         }

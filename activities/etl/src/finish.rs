@@ -44,7 +44,9 @@ impl<S: ObjectStore, W: Warehouse> Finisher<'_, S, W> {
         let mut moved = 0;
         for rows in rows.chunks(CHUNK) {
             lease.keep(self.store).await?;
-            let moves = stream::iter(rows.iter().map(|row| self.put_away(row)));
+            // Collected first: a stream over a closure is not provably Send for every lifetime.
+            let moves: Vec<_> = rows.iter().map(|row| self.put_away(row)).collect();
+            let moves = stream::iter(moves);
             let done: Vec<bool> = moves.buffer_unordered(MOVES).try_collect().await?;
             moved += done.iter().filter(|moved| **moved).count() as u64;
         }

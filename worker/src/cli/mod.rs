@@ -1,0 +1,244 @@
+//! What worker binaries have in common: flags, the catalogue, logs, exit codes.
+//!
+//! A binary implements [`App`] and hands it to [`main`].
+
+mod args;
+mod list;
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use clap::{CommandFactory, FromArgMatches};
+use futures::future::BoxFuture;
+use stepfleet_activity::catalogue::{self, Activity, Catalogue, ReadOptions};
+use stepfleet_activity::{ActivityError, ActivityTask, HandlerSpec, Output};
+use tower::util::BoxCloneSyncService;
+use tracing_subscriber::EnvFilter;
+
+use crate::options::ActivityOptions;
+use crate::sfn::{BoxError, chain};
+use crate::worker::Worker;
+use args::{Args, Command, LogFormat};
+
+/// Bad usage or configuration: nothing was started (`EX_USAGE` of sysexits.h).
+const USAGE: u8 = 64;
+/// A start that failed, or an end that cut something.
+const FAILED: u8 = 1;
+
+/// An activity's code, boxed.
+pub type BoxActivity = BoxCloneSyncService<ActivityTask, Output, ActivityError>;
+
+/// A worker binary: its name and the handlers that it has.
+pub trait App: Send + Sync {
+    /// The binary's name.
+    fn name(&self) -> &'static str;
+
+    /// What it is, in a line.
+    fn about(&self) -> &'static str;
+
+    /// What it can serve.
+    fn handlers(&self) -> Vec<HandlerSpec>;
+
+    /// Makes the code for an activity whose handler is one of [`Self::handlers`].
+    fn activity<'a>(
+        &'a self,
+        aws: &'a SdkConfig,
+        catalogue: &'a Catalogue,
+        activity: &'a Activity,
+    ) -> BoxFuture<'a, Result<BoxActivity, BoxError>>;
+
+    /// Makes what its activities need outside, and says what it made; on a dry
+    /// run only says what it would make.
+    fn setup<'a>(
+        &'a self,
+        aws: &'a SdkConfig,
+        catalogue: &'a Catalogue,
+        dry_run: bool,
+    ) -> BoxFuture<'a, Result<(), BoxError>>;
+}
+
+/// A failure with its exit code; what it says has no prefix yet.
+struct Failure {
+    code: u8,
+    text: String,
+}
+
+impl Failure {
+    fn usage(text: impl Display) -> Self {
+        Self {
+            code: USAGE,
+            text: text.to_string(),
+        }
+    }
+
+    fn failed(text: impl Display) -> Self {
+        Self {
+            code: FAILED,
+            text: text.to_string(),
+        }
+    }
+}
+
+/// The whole of a worker binary: reads the command line and does what it says.
+pub async fn main(app: impl App) -> ExitCode {
+    let command = Args::command().name(app.name()).about(app.about());
+    let parsed = command
+        .try_get_matches()
+        .and_then(|matches| Args::from_arg_matches(&matches));
+    let args = match parsed {
+        Ok(args) => args,
+        Err(error) => {
+            // Nothing is left to tell if the terminal is gone.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
+        }
+    };
+    match dispatch(&app, &args).await {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("{}: {}", app.name(), failure.text);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+async fn dispatch(app: &impl App, args: &Args) -> Result<ExitCode, Failure> {
+    match &args.command {
+        Some(Command::Handlers { json }) => {
+            print!("{}", list::handlers(app.name(), &app.handlers(), *json));
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Check) => {
+            let catalogue = read(app, args)?;
+            let served = chosen(app, args, &catalogue)?;
+            print!("{}", list::checked(app.name(), &catalogue, &served));
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Setup { dry_run }) => {
+            log(args.log_format);
+            let catalogue = read(app, args)?;
+            let aws = load_aws(&catalogue).await;
+            let made = app.setup(&aws, &catalogue, *dry_run).await;
+            made.map_err(|error| Failure::failed(chain(&*error)))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        None => run(app, args).await,
+    }
+}
+
+async fn run(app: &impl App, args: &Args) -> Result<ExitCode, Failure> {
+    log(args.log_format);
+    let catalogue = read(app, args)?;
+    let chosen = chosen(app, args, &catalogue)?;
+    if chosen.is_empty() {
+        return Err(Failure::usage(nothing_to_serve(app)));
+    }
+    let aws = load_aws(&catalogue).await;
+    let handlers = app.handlers();
+    let mut worker = Worker::builder().aws(aws.clone()).listen(args.listen);
+    let drain = chosen
+        .iter()
+        .filter_map(|activity| catalogue.deployments.get(&activity.deployment))
+        .map(|deployment| deployment.drain)
+        .max();
+    if let Some(drain) = drain {
+        worker = worker.drain_deadline(drain);
+    }
+    for activity in chosen {
+        let mut options = ActivityOptions::from(activity);
+        if let Some(spec) = handlers.iter().find(|spec| spec.name == activity.handler) {
+            options = options.cancel(spec.cancel);
+        }
+        let service = app.activity(&aws, &catalogue, activity).await;
+        let service = service.map_err(|error| {
+            Failure::failed(format!("activity {}: {}", activity.name, chain(&*error)))
+        })?;
+        worker = worker.activity(options, service);
+    }
+    let exit = worker.run().await.map_err(Failure::failed)?;
+    Ok(exit.into())
+}
+
+fn nothing_to_serve(app: &impl App) -> String {
+    if app.handlers().is_empty() {
+        return "this binary has no handler yet, so there is nothing to serve".to_owned();
+    }
+    format!(
+        "no activity of the catalogue has a handler of this binary: `{} handlers` lists them",
+        app.name()
+    )
+}
+
+fn read(app: &impl App, args: &Args) -> Result<Catalogue, Failure> {
+    let Some(path) = &args.catalogue else {
+        return Err(Failure::usage(
+            "name the catalogue: --catalogue fleet.yaml (or set STEPFLEET_CATALOGUE)",
+        ));
+    };
+    let options = ReadOptions {
+        allow_short_periods: args.allow_short_periods,
+    };
+    let catalogue = catalogue::read(path, &options)
+        .map_err(|faults| Failure::usage(format!("the catalogue has faults\n{faults}")))?;
+    let handlers = app.handlers();
+    if !handlers.is_empty() {
+        catalogue
+            .check_handlers(&handlers)
+            .map_err(|faults| Failure::usage(format!("the catalogue has faults\n{faults}")))?;
+    }
+    Ok(catalogue)
+}
+
+/// The activities to serve: those that were named, else all whose handler this
+/// binary has.
+fn chosen<'a>(
+    app: &impl App,
+    args: &Args,
+    catalogue: &'a Catalogue,
+) -> Result<Vec<&'a Activity>, Failure> {
+    let handlers = app.handlers();
+    let serves = |activity: &Activity| handlers.iter().any(|spec| spec.name == activity.handler);
+    if args.activities.is_empty() {
+        let all = catalogue.activities.values();
+        return Ok(all.filter(|activity| serves(activity)).collect());
+    }
+    let named = args.activities.iter().map(|name| {
+        let Some(activity) = catalogue.activities.get(name) else {
+            let known: Vec<&str> = catalogue.activities.keys().map(String::as_str).collect();
+            return Err(Failure::usage(format!(
+                "the catalogue has no activity {name:?}; it has {}",
+                known.join(", ")
+            )));
+        };
+        if serves(activity) {
+            return Ok(activity);
+        }
+        Err(Failure::usage(format!(
+            "activity {name:?} wants the handler {:?}, which this binary has not: `{} handlers` lists them",
+            activity.handler,
+            app.name()
+        )))
+    });
+    named.collect()
+}
+
+/// The environment's configuration, in the catalogue's region.
+async fn load_aws(catalogue: &Catalogue) -> SdkConfig {
+    let region = Region::new(catalogue.aws.region.clone());
+    let loader = aws_config::defaults(BehaviorVersion::latest()).region(region);
+    loader.load().await
+}
+
+/// Logs go to standard error; `RUST_LOG` says which, else `info` and up.
+fn log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // Fails only if a subscriber is there already, which then does the work.
+    let _ = match format {
+        LogFormat::Text => logs.try_init(),
+        LogFormat::Json => logs.json().flatten_event(true).try_init(),
+    };
+}

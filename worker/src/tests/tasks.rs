@@ -1,0 +1,292 @@
+//! What becomes of a task.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::{Area, CallError, CancelSafety};
+
+/// Counts its drops.
+#[derive(Clone, Default)]
+struct Dropped(Arc<AtomicUsize>);
+
+struct Guard(Dropped);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Dropped {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Runs one task and returns what was reported.
+async fn report_of<F, Fut>(input: &str, options: ActivityOptions, handler: F) -> fake::Report
+where
+    F: Fn(Value, TaskContext) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<Value, ActivityError>> + Send + 'static,
+{
+    let fake = Fake::default();
+    fake.schedule(input);
+    let _running = Running::start(&fake, options, handler);
+    wait(secs(1200)).await;
+    let mut reports = fake.reports();
+    assert_eq!(reports.len(), 1);
+    reports.remove(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_attempt_drops_the_handler_and_reports_nothing() {
+    let fake = Fake::default();
+    fake.schedule("0");
+    fake.state().heartbeat_errors = [CallError::Throttled, CallError::Closed].into();
+    let dropped = Dropped::default();
+    let seen = dropped.clone();
+    let running = Running::start(&fake, options(), move |_, _| {
+        let guard = Guard(seen.clone());
+        async move {
+            std::future::pending::<()>().await;
+            drop(guard);
+            Ok(Value::Null)
+        }
+    });
+    wait(secs(7)).await;
+    assert_eq!(
+        dropped.count(),
+        0,
+        "the first beat is due after 8 s at least"
+    );
+    wait(secs(8)).await;
+    assert_eq!(dropped.count(), 1);
+    assert_eq!(
+        fake.state().heartbeats.len(),
+        2,
+        "a throttled beat is tried again"
+    );
+    assert_eq!(fake.state().report_calls, 0);
+    assert_eq!(fake.state().open, 1, "the slot polls again");
+    let load = running.load().await.activities.remove(0);
+    assert_eq!(
+        (load.busy, load.finished_total, load.failed_total),
+        (0, 1, 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_runs_to_its_end_keeps_its_slot_until_then() {
+    let fake = Fake::default();
+    fake.schedule("0");
+    fake.state().heartbeat_errors = [CallError::Closed].into();
+    let dropped = Dropped::default();
+    let seen = dropped.clone();
+    let options = options().cancel(CancelSafety::RunsToEnd);
+    let _running = Running::start(&fake, options, move |_, _| {
+        let guard = Guard(seen.clone());
+        async move {
+            wait(secs(100)).await;
+            drop(guard);
+            Ok(Value::Null)
+        }
+    });
+    wait(secs(90)).await;
+    assert_eq!((dropped.count(), fake.state().open), (0, 0));
+    wait(secs(20)).await;
+    assert_eq!((dropped.count(), fake.state().open), (1, 1));
+    assert_eq!(fake.state().report_calls, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn heartbeats_go_on_at_a_third_until_the_report_is_accepted() {
+    let fake = Fake::default();
+    fake.schedule("7");
+    let errors = (0..10).map(|_| CallError::Unavailable("503".into()));
+    fake.state().report_errors = errors.collect();
+    let _running = Running::start(&fake, options(), |input, _| async move {
+        wait(secs(35)).await;
+        Ok(input)
+    });
+    wait(secs(600)).await;
+    assert_eq!(fake.said(), ["7"]);
+    let state = fake.state();
+    let accepted = state.reports[0].0;
+    let beats = &state.heartbeats;
+    assert!(accepted - beats[0] > secs(60), "the report took long");
+    assert!(*beats.last().expect("beats") > accepted - secs(10));
+    assert!(*beats.last().expect("beats") < accepted, "none after it");
+    for pair in beats.windows(2) {
+        let gap = pair[1] - pair[0];
+        assert!(
+            gap >= secs(8) && gap <= secs(10) + Duration::from_millis(5),
+            "{gap:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_on_a_closed_attempt_is_not_repeated() {
+    let fake = Fake::default();
+    fake.schedule("7");
+    fake.state().report_errors = [CallError::TimedOut, CallError::Closed].into();
+    let running = Running::start(&fake, options(), |input, _| async { Ok(input) });
+    wait(secs(50)).await;
+    assert_eq!(fake.state().report_calls, 2);
+    let closed = r#"stepfleet_worker_task_duration_seconds_count{activity="x",outcome="closed"}"#;
+    assert_eq!(running.metric(closed).await, 1.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_output_that_is_refused_becomes_a_failure() {
+    let fake = Fake::default();
+    fake.schedule("7");
+    fake.state().report_errors = [CallError::Refused("InvalidOutput".into())].into();
+    let _running = Running::start(&fake, options(), |input, _| async { Ok(input) });
+    wait(secs(50)).await;
+    assert_eq!(fake.said(), ["Activity.Permanent"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_have_their_names() {
+    let failed = report_of("0", options(), |_, _| async {
+        Err(ActivityError::poison(Area::LOAD, "row 3"))
+    });
+    let failed = failed.await.expect_err("failed");
+    assert_eq!(failed, ("Load.Poison".to_owned(), "row 3".to_owned()));
+
+    let panicked = report_of("0", options(), |_, _| async { panic!("no {}", "luck") });
+    let (name, cause) = panicked.await.expect_err("panicked");
+    assert_eq!(name, "Worker.Panic");
+    assert!(cause.contains("no luck"), "{cause}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_drops_the_handler_at_its_time() {
+    let fake = Fake::default();
+    fake.schedule("0");
+    let dropped = Dropped::default();
+    let seen = dropped.clone();
+    let begun = Instant::now();
+    let _running = Running::start(&fake, options().timeout(secs(40)), move |_, _| {
+        let guard = Guard(seen.clone());
+        async move {
+            std::future::pending::<()>().await;
+            drop(guard);
+            Ok(Value::Null)
+        }
+    });
+    wait(secs(60)).await;
+    assert_eq!(fake.said(), ["States.Timeout"]);
+    assert_eq!((fake.state().reports[0].0 - begun).as_secs(), 40);
+    assert_eq!(dropped.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bad_input_is_a_failure_that_names_the_path_and_not_the_value() {
+    let cases = [
+        ("{s3cret", "the input is not JSON (line 1"),
+        (r#"{"stepfleet": 1, "input": {}}"#, "stepfleet"),
+        (
+            r#"{"files": [{"size": "s3cret"}]}"#,
+            "input.files[0].size: invalid type, expected u64",
+        ),
+        (r#"{"files": [{}]}"#, "missing field `size`"),
+    ];
+    #[derive(serde::Deserialize)]
+    struct File {
+        size: u64,
+    }
+    #[derive(serde::Deserialize)]
+    struct Input {
+        files: Vec<File>,
+    }
+    for (input, want) in cases {
+        let fake = Fake::default();
+        fake.schedule(input);
+        let handler = handler_fn(|input: Input, _: TaskContext| async move {
+            Ok::<_, ActivityError>(input.files.iter().map(|file| file.size).sum::<u64>())
+        });
+        let running = Worker::builder()
+            .step_functions(fake.clone())
+            .handlers_on(Handle::current())
+            .shutdown(ShutdownHandle::new())
+            .activity(options(), handler)
+            .run();
+        let running = tokio::spawn(running);
+        wait(secs(5)).await;
+        let (name, cause) = fake.reports().remove(0).expect_err("bad input");
+        assert_eq!(name, "Worker.BadInput");
+        assert!(cause.contains(want) && !cause.contains("s3cret"), "{cause}");
+        running.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn outputs_of_262_144_bytes_are_reported_and_larger_ones_are_stored_or_fail() {
+    // Two quotes are part of the output.
+    let of = |bytes: usize| {
+        move |_: Value, _: TaskContext| async move { Ok(Value::String("x".repeat(bytes - 2))) }
+    };
+    let fits = report_of("0", options(), of(262_144)).await;
+    assert_eq!(fits.expect("fits").len(), 262_144);
+
+    let (name, cause) = report_of("0", options(), of(262_145))
+        .await
+        .expect_err("too large");
+    assert_eq!(name, "Worker.OutputTooLarge");
+    assert!(
+        cause.contains("262145") && cause.contains("262144"),
+        "{cause}"
+    );
+
+    let fake = Fake::default();
+    fake.schedule("0");
+    let _running = Running::start(&fake, options().output("big", "out/"), of(262_145));
+    wait(secs(5)).await;
+    let pointer: Value = serde_json::from_str(&fake.said().remove(0)).expect("a pointer");
+    let (place, bytes) = fake.state().stored.remove(0);
+    assert_eq!(bytes, 262_145);
+    assert_eq!(pointer["s3"]["bytes"], 262_145);
+    assert_eq!(pointer["s3"]["etag"], "\"etag\"");
+    let key = pointer["s3"]["key"].as_str().expect("a key");
+    assert_eq!(place, format!("big/{key}"));
+}
+
+#[tokio::test]
+async fn a_handler_that_blocks_its_thread_stops_no_heartbeat_poll_or_report() {
+    let fake = Fake::default();
+    fake.schedule("true");
+    let options = options()
+        .slots(2)
+        .pollers(2, 2)
+        .heartbeat(Duration::from_millis(300));
+    let (_keep, never) = std::sync::mpsc::channel::<()>();
+    let never = Arc::new(std::sync::Mutex::new(never));
+    let handler = handler_fn(move |block: bool, _: TaskContext| {
+        let never = Arc::clone(&never);
+        async move {
+            if block {
+                let never = never.lock().expect("one blocks");
+                let _ = never.recv_timeout(Duration::from_millis(2000));
+            }
+            Ok::<_, ActivityError>(block)
+        }
+    });
+    let shutdown = ShutdownHandle::new();
+    let running = Worker::builder()
+        .step_functions(fake.clone())
+        .shutdown(shutdown.clone())
+        .drain_deadline(secs(2))
+        .activity(options, handler)
+        .run();
+    let running = tokio::spawn(running);
+    wait(Duration::from_millis(300)).await;
+    fake.schedule("false");
+    wait(Duration::from_millis(300)).await;
+    assert_eq!(fake.said(), ["false"], "polled and reported meanwhile");
+    assert!(fake.state().heartbeats.len() >= 3);
+    wait(Duration::from_millis(2000)).await;
+    assert_eq!(fake.said(), ["false", "true"]);
+    running.abort();
+}
