@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::AwsError;
+use crate::redshift::WarehouseError;
 
 /// Why nothing started.
 #[derive(Debug, thiserror::Error)]
@@ -52,8 +53,8 @@ pub enum StartError {
         message: String,
     },
     /// No warehouse.
-    #[error("{0}")]
-    Warehouse(String),
+    #[error(transparent)]
+    Warehouse(#[from] WarehouseError),
 }
 
 // === impl StartError ===

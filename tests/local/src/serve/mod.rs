@@ -22,6 +22,7 @@ use crate::Context;
 use crate::cloudwatch::CloudWatch;
 use crate::cluster::{Cluster, ClusterOptions};
 use crate::page::{self, Board, sampler};
+use crate::redshift::{DataApi, Warehouse, WarehouseOptions};
 use crate::s3::S3;
 use crate::server::{self, Absent, HttpService, JsonService, Services};
 use crate::sfn::StepFunctions;
@@ -53,6 +54,7 @@ pub struct Local {
     pub s3: Arc<S3>,
     /// The Redshift Data API.
     pub redshift: Arc<dyn JsonService>,
+    warehouse: Option<Arc<Warehouse>>,
     /// The cluster.
     pub cluster: Arc<Cluster>,
     /// What the status page shows.
@@ -91,7 +93,7 @@ impl Local {
         let cloudwatch = Arc::new(CloudWatch::new(context.clone(), Arc::clone(&sns) as _));
         let sfn = StepFunctions::new(context.clone(), Arc::clone(&cloudwatch) as _);
         let s3 = S3::open(&context).map_err(|error| StartError::dir(&context.dir, error))?;
-        let redshift = warehouse(&options)?;
+        let (redshift, warehouse) = warehouse(&options, &context, &s3).await?;
         let kubeconfig = context.dir.join("kubeconfig");
         let cluster = Cluster::new(ClusterOptions {
             clock: Arc::clone(&context.clock),
@@ -109,6 +111,7 @@ impl Local {
             sqs,
             s3,
             redshift,
+            warehouse,
             cluster,
             board: Board::default(),
             kubeconfig,
@@ -179,6 +182,9 @@ impl Local {
     pub async fn stop(mut self) {
         self.cluster.stop().await;
         self.tasks.shutdown().await;
+        if let Some(warehouse) = &self.warehouse {
+            warehouse.stop().await;
+        }
     }
 }
 
@@ -257,12 +263,25 @@ async fn bind(flag: &'static str, address: &str) -> Result<(TcpListener, String)
     Ok((listener, format!("http://{bound}")))
 }
 
-/// The Data API is refused by name as long as no warehouse is behind it.
-fn warehouse(options: &LocalOptions) -> Result<Arc<dyn JsonService>, StartError> {
-    match &options.warehouse {
-        WarehouseOption::At(_) => Err(StartError::Warehouse(
-            "--warehouse: stepfleet-local cannot take a warehouse that runs already".to_owned(),
-        )),
-        WarehouseOption::Own | WarehouseOption::None => Ok(Arc::new(Absent("Redshift Data API"))),
-    }
+/// The Data API on its warehouse; without one it is refused by name.
+async fn warehouse(
+    options: &LocalOptions,
+    context: &Context,
+    s3: &Arc<S3>,
+) -> Result<(Arc<dyn JsonService>, Option<Arc<Warehouse>>), StartError> {
+    let url = match &options.warehouse {
+        WarehouseOption::None => return Ok((Arc::new(Absent("Redshift Data API")), None)),
+        WarehouseOption::At(url) => Some(url.clone()),
+        WarehouseOption::Own => None,
+    };
+    let dir = options.dir.clone();
+    let warehouse = Warehouse::start(&WarehouseOptions { dir, url }).await?;
+    let latency = options.statement_latency;
+    let api = DataApi::new(
+        context.clone(),
+        Arc::clone(&warehouse),
+        Arc::clone(s3),
+        latency,
+    );
+    Ok((Arc::new(api), Some(warehouse)))
 }
