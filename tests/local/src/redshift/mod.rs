@@ -1,1 +1,3 @@
 //! The Redshift Data API on a real PostgreSQL.
+
+pub mod postgres;
