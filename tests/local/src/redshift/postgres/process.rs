@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -26,7 +26,7 @@ pub(super) struct Server {
     /// Where it accepts connections, with the password.
     pub(super) url: String,
     /// Dropped after `drop` has ended the child: it may remove the data.
-    _place: Place,
+    place: Place,
 }
 
 impl Server {
@@ -41,24 +41,38 @@ impl Server {
             initialise(programs, &place).await?;
         }
         let deadline = Instant::now() + READY_WITHIN;
-        loop {
-            let (child, url) = spawn(programs, &place, &log)?;
-            match ready(child, &url, deadline).await {
-                Ok(child) => {
-                    return Ok(Self {
-                        child,
-                        url,
-                        _place: place,
-                    });
-                }
-                Err(reason) => {
-                    let text = tail(&log);
-                    if !passes(&text) || Instant::now() >= deadline {
-                        return Err(WarehouseError::WillNotStart { reason, log, text });
-                    }
-                }
+        let (child, url) = spawn(programs, &place, &log)?;
+        // From here on, being dropped half-way ends the child.
+        let mut server = Self { child, url, place };
+        while let Err(reason) = server.ready(deadline).await {
+            let text = tail(&log);
+            if !passes(&text) || Instant::now() >= deadline {
+                return Err(WarehouseError::WillNotStart { reason, log, text });
             }
             sleep_until(Instant::now() + Duration::from_millis(200)).await;
+            (server.child, server.url) = spawn(programs, &server.place, &log)?;
+        }
+        Ok(server)
+    }
+
+    /// Waits until the server accepts connections.
+    async fn ready(&mut self, deadline: Instant) -> Result<(), String> {
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return Err(format!("it ended ({status})")),
+                Ok(None) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+            let attempt = timeout(Duration::from_secs(5), super::connect(&self.url)).await;
+            let error = match attempt {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(error)) => error.to_string(),
+                Err(elapsed) => elapsed.to_string(),
+            };
+            if Instant::now() >= deadline {
+                return Err(format!("no connection within {READY_WITHIN:?}: {error}"));
+            }
+            sleep_until(Instant::now() + Duration::from_millis(50)).await;
         }
     }
 
@@ -183,33 +197,6 @@ fn command(program: &Path, place: &Place) -> Command {
 fn free_port() -> std::io::Result<u16> {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
     Ok(listener.local_addr()?.port())
-}
-
-/// Waits until the server accepts connections. The child is ended otherwise.
-async fn ready(mut child: Child, url: &str, deadline: Instant) -> Result<Child, String> {
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return Err(ended(status)),
-            Ok(None) => {}
-            Err(error) => return Err(error.to_string()),
-        }
-        let attempt = timeout(Duration::from_secs(5), super::connect(url)).await;
-        let error = match attempt {
-            Ok(Ok(_)) => return Ok(child),
-            Ok(Err(error)) => error.to_string(),
-            Err(elapsed) => elapsed.to_string(),
-        };
-        if Instant::now() >= deadline {
-            // It is being given up: that it ended by itself meanwhile is as good.
-            let _ = child.kill().await;
-            return Err(format!("no connection within {READY_WITHIN:?}: {error}"));
-        }
-        sleep_until(Instant::now() + Duration::from_millis(50)).await;
-    }
-}
-
-fn ended(status: ExitStatus) -> String {
-    format!("it ended ({status})")
 }
 
 /// Whether what stopped the server is over in a moment: the last processes of
