@@ -94,7 +94,7 @@ async fn bench(options: &Options) -> anyhow::Result<()> {
     for slots in [1, 10, 100] {
         let mut pairs = Vec::new();
         for number in 0..options.pairs {
-            pairs.push(pair(&ours, &plain, slots, options.tasks, number % 2 == 1).await?);
+            pairs.push(pair(&ours, &plain, (slots, options.tasks), number % 2 == 1).await?);
         }
         pairs.sort_by(|a, b| ratio(a).total_cmp(&ratio(b)));
         let median = &pairs[pairs.len() / 2];
@@ -130,16 +130,15 @@ async fn bench(options: &Options) -> anyhow::Result<()> {
 async fn pair(
     ours: &Subject<'_>,
     plain: &Subject<'_>,
-    slots: u32,
-    tasks: u64,
+    (slots, tasks): (u32, u64),
     swap: bool,
 ) -> anyhow::Result<(Cost, Cost)> {
     if swap {
-        let b = measure::throughput(plain, slots, tasks).await?;
-        return Ok((measure::throughput(ours, slots, tasks).await?, b));
+        let theirs = measure::throughput(plain, slots, tasks).await?;
+        return Ok((measure::throughput(ours, slots, tasks).await?, theirs));
     }
-    let a = measure::throughput(ours, slots, tasks).await?;
-    Ok((a, measure::throughput(plain, slots, tasks).await?))
+    let first = measure::throughput(ours, slots, tasks).await?;
+    Ok((first, measure::throughput(plain, slots, tasks).await?))
 }
 
 fn ratio((ours, plain): &(Cost, Cost)) -> f64 {
