@@ -1,0 +1,140 @@
+//! The files of a COPY and what is in them.
+
+use std::io::Read;
+
+use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
+use serde::Deserialize;
+
+use super::parse::{CopyCommand, Source};
+use crate::s3::S3;
+
+#[derive(Deserialize)]
+struct Manifest {
+    entries: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    url: String,
+    #[serde(default)]
+    mandatory: bool,
+}
+
+/// The files to load, in the order of the manifest or of their keys.
+pub(super) async fn files(command: &CopyCommand, s3: &S3) -> Result<Vec<Source>, String> {
+    let source = &command.source;
+    let files = if command.manifest {
+        let manifest = s3.get(&source.bucket, &source.key).await;
+        let manifest = manifest.map_err(|error| format!("The manifest {source}: {error}"))?;
+        listed(&manifest, s3)?
+    } else {
+        let found = s3.list(&source.bucket, &source.key).into_iter();
+        found
+            .map(|object| Source {
+                bucket: source.bucket.clone(),
+                key: object.key,
+            })
+            .collect()
+    };
+    if files.is_empty() {
+        return Err(format!(
+            "COPY will terminate: no files were found at {source}"
+        ));
+    }
+    Ok(files)
+}
+
+fn listed(manifest: &[u8], s3: &S3) -> Result<Vec<Source>, String> {
+    let manifest: Manifest = serde_json::from_slice(manifest)
+        .map_err(|error| format!("The manifest is not valid: {error}"))?;
+    let mut files = Vec::new();
+    for entry in manifest.entries {
+        let file = Source::parse(&entry.url)
+            .ok_or_else(|| format!("The manifest is not valid: url {}", entry.url))?;
+        let mut objects = s3.list(&file.bucket, &file.key).into_iter();
+        if objects.any(|object| object.key == file.key) {
+            files.push(file);
+        } else if entry.mandatory {
+            return Err(format!(
+                "The file {file} is missing, and the manifest has it as mandatory"
+            ));
+        }
+    }
+    Ok(files)
+}
+
+/// What is in a file, unpacked where it is packed.
+pub(super) fn unpacked(body: Bytes, gzip: bool) -> Result<Bytes, String> {
+    if !gzip {
+        return Ok(body);
+    }
+    let mut plain = Vec::new();
+    MultiGzDecoder::new(body.as_ref())
+        .read_to_end(&mut plain)
+        .map_err(|error| format!("not valid gzip: {error}"))?;
+    Ok(Bytes::from(plain))
+}
+
+/// The body without its first lines.
+pub(super) fn without_header(body: &Bytes, lines: u64) -> Bytes {
+    let mut at = 0;
+    for _ in 0..lines {
+        match body[at..].iter().position(|byte| *byte == b'\n') {
+            Some(end) => at += end + 1,
+            None => return Bytes::new(),
+        }
+    }
+    body.slice(at..)
+}
+
+/// A line of a body, counted from 1.
+pub(super) fn line(body: &[u8], number: u64) -> String {
+    let at = usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
+    let line = body.split(|byte| *byte == b'\n').nth(at).unwrap_or(b"");
+    String::from_utf8_lossy(line).replace('\0', "")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    #[test]
+    fn header_lines_go() {
+        for (body, lines, wanted) in [
+            ("a,b\n1,2\n", 0, "a,b\n1,2\n"),
+            ("a,b\n1,2\n", 1, "1,2\n"),
+            ("a,b\r\n1,2\r\n", 1, "1,2\r\n"),
+            ("a,b\n1,2\n", 2, ""),
+            ("a,b", 1, ""),
+            ("", 3, ""),
+        ] {
+            let rest = without_header(&Bytes::from(body), lines);
+            assert_eq!(rest, wanted, "{body:?} without {lines}");
+        }
+    }
+
+    #[test]
+    fn lines_are_counted_from_one() {
+        assert_eq!(line(b"a\nb\n", 2), "b");
+        assert_eq!(line(b"a\nb\n", 9), "");
+    }
+
+    #[test]
+    fn every_member_of_a_gzip_is_read() {
+        let mut packed = Vec::new();
+        for part in ["a\n", "b\n"] {
+            let mut member = GzEncoder::new(&mut packed, flate2::Compression::fast());
+            member.write_all(part.as_bytes()).expect("written");
+            member.finish().expect("finished");
+        }
+        let packed = Bytes::from(packed);
+        assert_eq!(unpacked(packed.clone(), true).expect("gzip"), "a\nb\n");
+        assert_eq!(unpacked(packed.clone(), false).expect("as is"), packed);
+        assert!(unpacked(Bytes::from("a\n"), true).is_err());
+    }
+}
