@@ -10,7 +10,11 @@ use std::sync::OnceLock;
 use anyhow::{Context as _, ensure};
 
 /// The packages whose binaries the scenarios run.
-const PACKAGES: [&str; 3] = ["stepfleet-local", "stepfleet-etl-worker", "stepfleet-autoscaler"];
+const PACKAGES: [&str; 3] = [
+    "stepfleet-local",
+    "stepfleet-etl-worker",
+    "stepfleet-autoscaler",
+];
 
 /// The folder with the binaries, built once in a test run.
 ///
@@ -19,25 +23,44 @@ const PACKAGES: [&str; 3] = ["stepfleet-local", "stepfleet-etl-worker", "stepfle
 pub fn binaries() -> anyhow::Result<&'static Path> {
     static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| build().map_err(|error| format!("{error:#}")));
-    folder.as_deref().map_err(|error| anyhow::anyhow!("{error}"))
+    folder
+        .as_deref()
+        .map_err(|error| anyhow::anyhow!("{error}"))
 }
 
 fn build() -> anyhow::Result<PathBuf> {
     // A test runs from `<target>/<profile>/deps`.
     let own = std::env::current_exe().context("cannot find my own binary")?;
-    let folder = own.parent().and_then(Path::parent).context("a test runs from cargo's target folder")?.to_path_buf();
+    let folder = own
+        .parent()
+        .and_then(Path::parent)
+        .context("a test runs from cargo's target folder")?
+        .to_path_buf();
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(profile) => profile,
     };
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(workspace).args(["build", "--quiet", "--bins", "--profile", profile, "--target-dir"]);
-    command.arg(folder.parent().unwrap_or(&folder)).stdin(Stdio::null());
+    command.current_dir(workspace).args([
+        "build",
+        "--quiet",
+        "--bins",
+        "--profile",
+        profile,
+        "--target-dir",
+    ]);
+    command
+        .arg(folder.parent().unwrap_or(&folder))
+        .stdin(Stdio::null());
     for package in PACKAGES {
         command.args(["--package", package]);
     }
     let output = command.output().context("cargo does not start")?;
-    ensure!(output.status.success(), "the binaries do not build:\n{}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "the binaries do not build:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(folder)
 }

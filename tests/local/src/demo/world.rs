@@ -32,7 +32,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) struct World {
     local: Local,
     autoscaler: Child,
-    decisions_url: String,
     dir: PathBuf,
     /// Goes with the world, where the folder is a temporary one.
     _temporary: Option<tempfile::TempDir>,
@@ -84,7 +83,7 @@ impl World {
         let local = Local::start(local_options).await?;
         setup(binaries, &local, &path).await?;
         let (autoscaler, decisions_url) = autoscaler(binaries, &local, &path, &dir)?;
-        local.follow_decisions(decisions_url.clone());
+        local.follow_decisions(decisions_url);
         let machine = local.context.arn(
             "states",
             &format!("stateMachine:{}-{ACTIVITY}", catalogue.fleet),
@@ -93,7 +92,6 @@ impl World {
         let world = Self {
             local,
             autoscaler,
-            decisions_url,
             dir,
             _temporary: temporary,
             machine,
@@ -203,10 +201,6 @@ impl World {
     pub(super) async fn stop(mut self) {
         end(&mut self.autoscaler).await;
         self.local.stop().await;
-    }
-
-    pub(super) fn decisions_url(&self) -> &str {
-        &self.decisions_url
     }
 }
 

@@ -93,10 +93,22 @@ struct List {
 
 impl DataApi {
     /// The API over a warehouse; every statement takes at least `latency`.
-    pub fn new(context: Context, warehouse: Arc<Warehouse>, s3: Arc<S3>, latency: Duration) -> Arc<Self> {
+    pub fn new(
+        context: Context,
+        warehouse: Arc<Warehouse>,
+        s3: Arc<S3>,
+        latency: Duration,
+    ) -> Arc<Self> {
         // Query ids grow over restarts too: what an earlier run loaded stays apart.
         let next_query = AtomicI64::new(context.clock.now().as_millisecond());
-        Arc::new(Self { context, warehouse, s3, latency, next_query, state: Mutex::default() })
+        Arc::new(Self {
+            context,
+            warehouse,
+            s3,
+            latency,
+            next_query,
+            state: Mutex::default(),
+        })
     }
 
     /// Answers an operation (the part of the target after `RedshiftData.`).
@@ -122,19 +134,43 @@ impl DataApi {
         let (sqls, batch) = check(&request)?;
         let now = self.context.clock.now();
         let mut state = self.lock();
-        state.tokens.retain(|_, (_, at)| now.duration_since(*at) < TOKEN_KEPT);
+        state
+            .tokens
+            .retain(|_, (_, at)| now.duration_since(*at) < TOKEN_KEPT);
         // The same token is the same statement, also where that one failed.
-        if let Some((id, _)) = request.client_token.as_ref().and_then(|token| state.tokens.get(token)) {
+        if let Some((id, _)) = request
+            .client_token
+            .as_ref()
+            .and_then(|token| state.tokens.get(token))
+        {
             return Ok(state.statements[id].accepted());
         }
-        let active = state.statements.values().filter(|statement| !statement.status.is_terminal()).count();
+        let active = state
+            .statements
+            .values()
+            .filter(|statement| !statement.status.is_terminal())
+            .count();
         if active >= MAX_ACTIVE {
-            return Err(AwsError::new("ActiveStatementsExceededException", format!("{active} statements are active; at most {MAX_ACTIVE} may be")));
+            return Err(AwsError::new(
+                "ActiveStatementsExceededException",
+                format!("{active} statements are active; at most {MAX_ACTIVE} may be"),
+            ));
         }
         let id = uuid::Uuid::new_v4().to_string();
-        let sqls = sqls.into_iter().map(|sql| parameters::bind(&sql, &request.parameters)).collect::<Result<Vec<_>, _>>()?;
-        let queries = sqls.into_iter().map(|sql| (sql, self.next_query.fetch_add(1, Ordering::Relaxed))).collect();
-        let statement = Statement::new(id.clone(), (request.statement_name, batch), request.target, (queries, now));
+        let sqls = sqls
+            .into_iter()
+            .map(|sql| parameters::bind(&sql, &request.parameters))
+            .collect::<Result<Vec<_>, _>>()?;
+        let queries = sqls
+            .into_iter()
+            .map(|sql| (sql, self.next_query.fetch_add(1, Ordering::Relaxed)))
+            .collect();
+        let statement = Statement::new(
+            id.clone(),
+            (request.statement_name, batch),
+            request.target,
+            (queries, now),
+        );
         let accepted = statement.accepted();
         let stop = statement.stop.clone();
         state.statements.insert(id.clone(), statement);
@@ -157,8 +193,18 @@ impl DataApi {
             self.change(&id, |statement| statement.end(Status::Aborted, None));
             return;
         }
-        let Some(queries) = self.lock().statements.get(&id).map(Statement::queries) else { return };
-        let outcome = run::run(&run::Place { warehouse: &self.warehouse, s3: &self.s3 }, &queries, &stop).await;
+        let Some(queries) = self.lock().statements.get(&id).map(Statement::queries) else {
+            return;
+        };
+        let outcome = run::run(
+            &run::Place {
+                warehouse: &self.warehouse,
+                s3: &self.s3,
+            },
+            &queries,
+            &stop,
+        )
+        .await;
         self.change(&id, |statement| statement.settle(outcome));
     }
 
@@ -173,15 +219,26 @@ impl DataApi {
     fn describe(&self, request: &ById) -> Result<Value, AwsError> {
         let (id, part) = split(&request.id);
         let state = self.lock();
-        let statement = state.statements.get(id).ok_or_else(|| missing(&request.id))?;
+        let statement = state
+            .statements
+            .get(id)
+            .ok_or_else(|| missing(&request.id))?;
         statement.describe(part).ok_or_else(|| missing(&request.id))
     }
 
     fn result(&self, request: &ById) -> Result<Value, AwsError> {
         let (id, part) = split(&request.id);
         let state = self.lock();
-        let statement = state.statements.get(id).ok_or_else(|| missing(&request.id))?;
-        let rows = statement.rows(part).ok_or_else(|| AwsError::new("ResourceNotFoundException", format!("{}: there is no result set", request.id)))?;
+        let statement = state
+            .statements
+            .get(id)
+            .ok_or_else(|| missing(&request.id))?;
+        let rows = statement.rows(part).ok_or_else(|| {
+            AwsError::new(
+                "ResourceNotFoundException",
+                format!("{}: there is no result set", request.id),
+            )
+        })?;
         let from = offset(request.next_token.as_deref())?;
         let mut page = rows.page(from, PAGE_ROWS);
         if from + PAGE_ROWS < rows.len() {
@@ -192,16 +249,35 @@ impl DataApi {
 
     fn list(&self, request: &List) -> Result<Value, AwsError> {
         let from = offset(request.next_token.as_deref())?;
-        let size = request.max_results.unwrap_or(PAGE_STATEMENTS).clamp(1, PAGE_STATEMENTS);
+        let size = request
+            .max_results
+            .unwrap_or(PAGE_STATEMENTS)
+            .clamp(1, PAGE_STATEMENTS);
         let state = self.lock();
         let wanted = |statement: &&Statement| {
-            let named = request.statement_name.as_ref().is_none_or(|prefix| statement.name.as_deref().is_some_and(|name| name.starts_with(prefix)));
+            let named = request.statement_name.as_ref().is_none_or(|prefix| {
+                statement
+                    .name
+                    .as_deref()
+                    .is_some_and(|name| name.starts_with(prefix))
+            });
             // AWS lists finished statements only, unless told.
             let status = request.status.as_deref().unwrap_or("FINISHED");
             named && (status == "ALL" || status == statement.status.as_str())
         };
-        let all: Vec<&Statement> = state.order.iter().rev().filter_map(|id| state.statements.get(id)).filter(wanted).collect();
-        let page: Vec<Value> = all.iter().skip(from).take(size).map(|statement| statement.listed()).collect();
+        let all: Vec<&Statement> = state
+            .order
+            .iter()
+            .rev()
+            .filter_map(|id| state.statements.get(id))
+            .filter(wanted)
+            .collect();
+        let page: Vec<Value> = all
+            .iter()
+            .skip(from)
+            .take(size)
+            .map(|statement| statement.listed())
+            .collect();
         let mut answer = json!({"Statements": page});
         if from + size < all.len() {
             answer["NextToken"] = json!((from + size).to_string());
@@ -211,9 +287,15 @@ impl DataApi {
 
     fn cancel(&self, request: &ById) -> Result<Value, AwsError> {
         let state = self.lock();
-        let statement = state.statements.get(&request.id).ok_or_else(|| missing(&request.id))?;
+        let statement = state
+            .statements
+            .get(&request.id)
+            .ok_or_else(|| missing(&request.id))?;
         if statement.status.is_terminal() {
-            return Err(AwsError::validation(format!("Could not cancel a query that is already in {} state", statement.status.as_str())));
+            return Err(AwsError::validation(format!(
+                "Could not cancel a query that is already in {} state",
+                statement.status.as_str()
+            )));
         }
         statement.stop.cancel();
         Ok(json!({"Status": true}))
@@ -233,14 +315,22 @@ fn check(request: &Execute) -> Result<(Vec<String>, bool), AwsError> {
     let (sqls, batch) = match (&request.sql, &request.sqls) {
         (Some(sql), None) => (vec![sql.clone()], false),
         (None, Some(sqls)) if (1..=MAX_BATCH).contains(&sqls.len()) => (sqls.clone(), true),
-        (None, Some(sqls)) => return Err(AwsError::validation(format!("Sqls has {} statements; 1 to {MAX_BATCH} are allowed", sqls.len()))),
+        (None, Some(sqls)) => {
+            return Err(AwsError::validation(format!(
+                "Sqls has {} statements; 1 to {MAX_BATCH} are allowed",
+                sqls.len()
+            )));
+        }
         _ => return Err(AwsError::validation("Sql or Sqls must be given")),
     };
     if batch && !request.parameters.is_empty() {
         return Err(AwsError::validation("a batch takes no Parameters"));
     }
     if let Some(long) = sqls.iter().find(|sql| sql.len() > MAX_SQL) {
-        return Err(AwsError::validation(format!("a statement has {} bytes; at most {MAX_SQL} are allowed", long.len())));
+        return Err(AwsError::validation(format!(
+            "a statement has {} bytes; at most {MAX_SQL} are allowed",
+            long.len()
+        )));
     }
     Ok((sqls, batch))
 }
@@ -254,9 +344,16 @@ fn split(id: &str) -> (&str, Option<usize>) {
 }
 
 fn offset(token: Option<&str>) -> Result<usize, AwsError> {
-    token.map_or(Ok(0), |token| token.parse().map_err(|_| AwsError::validation("NextToken is not one of ours")))
+    token.map_or(Ok(0), |token| {
+        token
+            .parse()
+            .map_err(|_| AwsError::validation("NextToken is not one of ours"))
+    })
 }
 
 fn missing(id: &str) -> AwsError {
-    AwsError::new("ResourceNotFoundException", format!("Query does not exist: {id}"))
+    AwsError::new(
+        "ResourceNotFoundException",
+        format!("Query does not exist: {id}"),
+    )
 }

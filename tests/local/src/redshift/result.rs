@@ -14,8 +14,18 @@ pub(super) struct Rows {
 impl Rows {
     /// Takes over what PostgreSQL gave.
     pub(super) fn new(columns: &[Column], rows: &[SimpleQueryRow]) -> Self {
-        let columns: Vec<_> = columns.iter().map(|column| (column.name().to_owned(), column.type_().clone())).collect();
-        let values = rows.iter().map(|row| (0..columns.len()).map(|at| row.get(at).map(str::to_owned)).collect()).collect();
+        let columns: Vec<_> = columns
+            .iter()
+            .map(|column| (column.name().to_owned(), column.type_().clone()))
+            .collect();
+        let values = rows
+            .iter()
+            .map(|row| {
+                (0..columns.len())
+                    .map(|at| row.get(at).map(str::to_owned))
+                    .collect()
+            })
+            .collect();
         Self { columns, values }
     }
 
@@ -25,27 +35,49 @@ impl Rows {
 
     /// Bytes of all values, as `ResultSize` counts them.
     pub(super) fn size(&self) -> usize {
-        self.values.iter().flatten().flatten().map(String::len).sum()
+        self.values
+            .iter()
+            .flatten()
+            .flatten()
+            .map(String::len)
+            .sum()
     }
 
     /// A page of `GetStatementResult`.
     pub(super) fn page(&self, from: usize, count: usize) -> Value {
-        let records: Vec<Value> = self.values.iter().skip(from).take(count).map(|row| self.record(row)).collect();
+        let records: Vec<Value> = self
+            .values
+            .iter()
+            .skip(from)
+            .take(count)
+            .map(|row| self.record(row))
+            .collect();
         let metadata: Vec<Value> = self.columns.iter().map(|(name, kind)| json!({"name": name, "label": name, "typeName": kind.name(), "nullable": 1})).collect();
         json!({"Records": records, "ColumnMetadata": metadata, "TotalNumRows": self.len()})
     }
 
     fn record(&self, row: &[Option<String>]) -> Value {
-        row.iter().zip(&self.columns).map(|(value, (_, kind))| field(value.as_deref(), kind)).collect()
+        row.iter()
+            .zip(&self.columns)
+            .map(|(value, (_, kind))| field(value.as_deref(), kind))
+            .collect()
     }
 }
 
 /// The typed union. Numerics are texts, as in Redshift, so that no digit is lost.
 fn field(value: Option<&str>, kind: &Type) -> Value {
-    let Some(text) = value else { return json!({"isNull": true}) };
+    let Some(text) = value else {
+        return json!({"isNull": true});
+    };
     match *kind {
-        Type::INT2 | Type::INT4 | Type::INT8 | Type::OID => text.parse::<i64>().map_or_else(|_| json!({"stringValue": text}), |number| json!({"longValue": number})),
-        Type::FLOAT4 | Type::FLOAT8 => text.parse::<f64>().map_or_else(|_| json!({"stringValue": text}), |number| json!({"doubleValue": number})),
+        Type::INT2 | Type::INT4 | Type::INT8 | Type::OID => text.parse::<i64>().map_or_else(
+            |_| json!({"stringValue": text}),
+            |number| json!({"longValue": number}),
+        ),
+        Type::FLOAT4 | Type::FLOAT8 => text.parse::<f64>().map_or_else(
+            |_| json!({"stringValue": text}),
+            |number| json!({"doubleValue": number}),
+        ),
         Type::BOOL => json!({"booleanValue": text == "t"}),
         _ => json!({"stringValue": text}),
     }
@@ -59,7 +91,11 @@ mod tests {
     fn values_are_typed_as_the_data_api_does() {
         let cases = [
             (None, Type::INT8, json!({"isNull": true})),
-            (Some("9007199254740993"), Type::INT8, json!({"longValue": 9_007_199_254_740_993_i64})),
+            (
+                Some("9007199254740993"),
+                Type::INT8,
+                json!({"longValue": 9_007_199_254_740_993_i64}),
+            ),
             (Some("1.5"), Type::FLOAT8, json!({"doubleValue": 1.5})),
             (Some("t"), Type::BOOL, json!({"booleanValue": true})),
             (Some("1.10"), Type::NUMERIC, json!({"stringValue": "1.10"})),

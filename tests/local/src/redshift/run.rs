@@ -51,7 +51,12 @@ enum Failure {
 pub(super) async fn run(place: &Place<'_>, queries: &[Query], stop: &CancellationToken) -> Outcome {
     let client = match place.warehouse.connection().await {
         Ok(client) => client,
-        Err(error) => return Outcome::Failed { at: 0, error: format!("ERROR: no connection to the warehouse: {error}") },
+        Err(error) => {
+            return Outcome::Failed {
+                at: 0,
+                error: format!("ERROR: no connection to the warehouse: {error}"),
+            };
+        }
     };
     let canceller = {
         let (token, stop) = (client.cancel_token(), stop.clone());
@@ -71,7 +76,10 @@ pub(super) async fn run(place: &Place<'_>, queries: &[Query], stop: &Cancellatio
 
 async fn transaction(place: &Place<'_>, queries: &[Query], client: &Client) -> Outcome {
     if let Err(error) = client.batch_execute("BEGIN").await {
-        return Outcome::Failed { at: 0, error: say(&error) };
+        return Outcome::Failed {
+            at: 0,
+            error: say(&error),
+        };
     }
     let mut results = Vec::with_capacity(queries.len());
     for (at, query) in queries.iter().enumerate() {
@@ -82,7 +90,10 @@ async fn transaction(place: &Place<'_>, queries: &[Query], client: &Client) -> O
     }
     match client.batch_execute("COMMIT").await {
         Ok(()) => Outcome::Finished(results),
-        Err(error) => Outcome::Failed { at: queries.len().saturating_sub(1), error: say(&error) },
+        Err(error) => Outcome::Failed {
+            at: queries.len().saturating_sub(1),
+            error: say(&error),
+        },
     }
 }
 
@@ -107,19 +118,30 @@ async fn one(place: &Place<'_>, query: &Query, client: &Client) -> Result<QueryR
     match copy::parse(&query.sql) {
         Some(Ok(command)) => load(place, command, (query.id, client)).await,
         Some(Err(error)) => Err(Failure::Copy(error)),
-        None => ask(&translate(&query.sql), client).await.map_err(Failure::Sql),
+        None => ask(&translate(&query.sql), client)
+            .await
+            .map_err(Failure::Sql),
     }
 }
 
-async fn load(place: &Place<'_>, command: CopyCommand, (query_id, client): (i64, &Client)) -> Result<QueryResult, Failure> {
+async fn load(
+    place: &Place<'_>,
+    command: CopyCommand,
+    (query_id, client): (i64, &Client),
+) -> Result<QueryResult, Failure> {
     let loaded = match copy::run(&command, place.s3, client).await {
         Ok(loaded) => loaded,
         Err(error) => return Err(Failure::Load(command, error)),
     };
     let affected = loaded.rows;
     // In the same transaction: the history has what is committed, and nothing else.
-    copy::record(client, query_id, &command, &Ok(loaded)).await.map_err(Failure::Sql)?;
-    Ok(QueryResult { affected, rows: None })
+    copy::record(client, query_id, &command, &Ok(loaded))
+        .await
+        .map_err(Failure::Sql)?;
+    Ok(QueryResult {
+        affected,
+        rows: None,
+    })
 }
 
 /// Columns come from preparing it (which also refuses two statements in one), values as texts.
@@ -140,5 +162,8 @@ async fn ask(sql: &str, client: &Client) -> Result<QueryResult, tokio_postgres::
 }
 
 fn say(error: &tokio_postgres::Error) -> String {
-    error.as_db_error().map_or_else(|| format!("ERROR: {error}"), |error| format!("ERROR: {}", error.message()))
+    error.as_db_error().map_or_else(
+        || format!("ERROR: {error}"),
+        |error| format!("ERROR: {}", error.message()),
+    )
 }

@@ -53,7 +53,9 @@ impl Target {
             return Err(AwsError::validation("Database must be given"));
         }
         if self.workgroup_name.is_some() == self.cluster_identifier.is_some() {
-            return Err(AwsError::validation("exactly one of WorkgroupName and ClusterIdentifier must be given"));
+            return Err(AwsError::validation(
+                "exactly one of WorkgroupName and ClusterIdentifier must be given",
+            ));
         }
         Ok(())
     }
@@ -103,15 +105,44 @@ pub(super) struct Statement {
 
 impl Statement {
     /// A statement that nobody runs yet: its name and whether it is a batch; its texts with their query ids, and the time.
-    pub(super) fn new(id: String, (name, batch): (Option<String>, bool), target: Target, (queries, now): (Vec<(String, i64)>, Timestamp)) -> Self {
-        let part = |(sql, query_id)| Part { sql, query_id, status: Status::Submitted, error: None, affected: 0, rows: None };
+    pub(super) fn new(
+        id: String,
+        (name, batch): (Option<String>, bool),
+        target: Target,
+        (queries, now): (Vec<(String, i64)>, Timestamp),
+    ) -> Self {
+        let part = |(sql, query_id)| Part {
+            sql,
+            query_id,
+            status: Status::Submitted,
+            error: None,
+            affected: 0,
+            rows: None,
+        };
         let parts = queries.into_iter().map(part).collect();
-        Self { id, name, batch, target, status: Status::Submitted, created: now, updated: now, error: None, parts, stop: CancellationToken::new() }
+        Self {
+            id,
+            name,
+            batch,
+            target,
+            status: Status::Submitted,
+            created: now,
+            updated: now,
+            error: None,
+            parts,
+            stop: CancellationToken::new(),
+        }
     }
 
     /// What the runner needs.
     pub(super) fn queries(&self) -> Vec<Query> {
-        self.parts.iter().map(|part| Query { sql: part.sql.clone(), id: part.query_id }).collect()
+        self.parts
+            .iter()
+            .map(|part| Query {
+                sql: part.sql.clone(),
+                id: part.query_id,
+            })
+            .collect()
     }
 
     /// Ends without having run, or as a whole.
@@ -141,7 +172,11 @@ impl Statement {
                     part.status = Status::Failed;
                     part.error = Some(error.clone());
                 }
-                let error = if self.batch { format!("Query #{} failed with {error}", at + 1) } else { error };
+                let error = if self.batch {
+                    format!("Query #{} failed with {error}", at + 1)
+                } else {
+                    error
+                };
                 self.end(Status::Failed, Some(error));
             }
             Outcome::Aborted => self.end(Status::Aborted, None),
@@ -158,7 +193,10 @@ impl Statement {
     /// `DescribeStatement`, of the whole or of a part counted from 1.
     pub(super) fn describe(&self, part: Option<usize>) -> Option<Value> {
         if let Some(number) = part {
-            let part = self.parts.get(number.checked_sub(1)?).filter(|_| self.batch)?;
+            let part = self
+                .parts
+                .get(number.checked_sub(1)?)
+                .filter(|_| self.batch)?;
             return Some(self.describe_part(part, number));
         }
         let mut answer = json!({
@@ -170,7 +208,12 @@ impl Statement {
             answer["Error"] = json!(error);
         }
         if self.batch {
-            answer["SubStatements"] = self.parts.iter().enumerate().map(|(at, part)| self.describe_part(part, at + 1)).collect();
+            answer["SubStatements"] = self
+                .parts
+                .iter()
+                .enumerate()
+                .map(|(at, part)| self.describe_part(part, at + 1))
+                .collect();
         } else if let Some(part) = self.parts.first() {
             merge(&mut answer, part_fields(part));
         }
@@ -219,7 +262,10 @@ impl Statement {
 }
 
 fn part_fields(part: &Part) -> Value {
-    let (rows, size) = part.rows.as_ref().map_or((part.affected, 0), |rows| (rows.len() as u64, rows.size()));
+    let (rows, size) = part
+        .rows
+        .as_ref()
+        .map_or((part.affected, 0), |rows| (rows.len() as u64, rows.size()));
     json!({"QueryString": part.sql, "RedshiftQueryId": part.query_id, "ResultRows": rows, "ResultSize": size})
 }
 
@@ -230,7 +276,10 @@ fn merge(into: &mut Value, from: Value) {
 }
 
 /// JSON 1.1 has times as seconds since 1970, with fractions.
-#[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are far below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds since 1970 are far below 2^52"
+)]
 fn seconds(at: Timestamp) -> f64 {
     at.as_millisecond() as f64 / 1000.0
 }
