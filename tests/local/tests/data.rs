@@ -1,5 +1,10 @@
 //! S3 as the SDK speaks to it.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "what a test's helper unwraps fails the test"
+)]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,13 +25,15 @@ fn open(dir: &Path) -> Arc<S3> {
         metric_resolution: Duration::from_secs(60),
         metric_delay: Duration::ZERO,
     })
-    .unwrap()
+    .expect("a store")
 }
 
 async fn serve(s3: Arc<S3>) -> Client {
-    s3.create_bucket("data").unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    s3.create_bucket("data").expect("a bucket");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a free port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
     let app = axum::Router::new().fallback(move |request: axum::extract::Request| {
         let s3 = Arc::clone(&s3);
         async move { s3.handle(request).await }

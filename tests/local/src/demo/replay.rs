@@ -13,7 +13,7 @@ use super::world::{BUCKET, World, prefix, table_name};
 /// How long after the last arrival everything must be loaded.
 const DRAIN: Duration = Duration::from_secs(60);
 /// How long a scale-in is waited for after everything is loaded.
-const CALM: Duration = Duration::from_secs(75);
+const CALM: Duration = Duration::from_secs(90);
 
 /// Runs to the end, or to Ctrl-C, and counts.
 pub(super) async fn run(
@@ -32,7 +32,7 @@ pub(super) async fn run(
         replicas: None,
     };
     tokio::select! {
-        result = replay.to_the_end() => result?,
+        result = replay.until_over() => result?,
         interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot listen for Ctrl-C")?,
     }
     replay.count().await
@@ -52,7 +52,7 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    async fn to_the_end(&mut self) -> anyhow::Result<()> {
+    async fn until_over(&mut self) -> anyhow::Result<()> {
         let mut ticks = interval(self.options.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut seconds = interval(Duration::from_secs(1));
@@ -158,28 +158,8 @@ impl Replay<'_> {
 
     /// Asks the warehouse what it holds.
     async fn count(&self) -> anyhow::Result<Summary> {
-        let mut tables = Vec::new();
-        for table in 0..self.options.tables as usize {
-            let name = table_name(table);
-            let counts = self
-                .world
-                .numbers(format!(
-                    "SELECT count(*), count(DISTINCT row_id) FROM {name}"
-                ))
-                .await?;
-            let expected = self
-                .landed
-                .iter()
-                .filter(|file| file.table == table)
-                .map(|file| file.rows)
-                .sum();
-            tables.push(TableCheck {
-                table: name,
-                expected,
-                rows: counts[0],
-                distinct: counts[1],
-            });
-        }
+        let counts = (0..self.options.tables as usize).map(|table| self.check(table));
+        let tables = futures::future::try_join_all(counts).await?;
         let files = self.world.local().board.read().files;
         Ok(Summary {
             files_arrived: self.landed.len(),
@@ -189,6 +169,19 @@ impl Replay<'_> {
             tables,
             steps: self.steps.clone(),
             took: self.begin.elapsed(),
+        })
+    }
+
+    async fn check(&self, table: usize) -> anyhow::Result<TableCheck> {
+        let name = table_name(table);
+        let sql = format!("SELECT count(*), count(DISTINCT row_id) FROM {name}");
+        let counts = self.world.numbers(sql).await?;
+        let sent = self.landed.iter().filter(|file| file.table == table);
+        Ok(TableCheck {
+            table: name,
+            expected: sent.map(|file| file.rows).sum(),
+            rows: counts[0],
+            distinct: counts[1],
         })
     }
 }

@@ -80,7 +80,7 @@ impl S3 {
         key: &str,
         body: &[u8],
     ) -> Result<ObjectInfo, StoreError> {
-        self.store.put(bucket, key, body, &Condition::None)
+        self.store.put((bucket, key), body, &Condition::None)
     }
 
     /// The names of all buckets.

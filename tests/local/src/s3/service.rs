@@ -83,7 +83,6 @@ impl s3s::S3 for Api {
         self.store.create_bucket(&bucket).map_err(refused)?;
         Ok(S3Response::new(CreateBucketOutput {
             location: Some(format!("/{bucket}")),
-            ..Default::default()
         }))
     }
 
@@ -153,7 +152,7 @@ impl s3s::S3 for Api {
         }
         let info = self
             .store
-            .put(&input.bucket, &input.key, &body, &condition)
+            .put((&input.bucket, &input.key), &body, &condition)
             .map_err(refused)?;
         Ok(S3Response::new(PutObjectOutput {
             e_tag: Some(etag(&info)),
@@ -279,7 +278,7 @@ impl s3s::S3 for Api {
         )?;
         let copied = self
             .store
-            .put(&input.bucket, &input.key, &body, &condition)
+            .put((&input.bucket, &input.key), &body, &condition)
             .map_err(refused)?;
         Ok(S3Response::new(CopyObjectOutput {
             copy_object_result: Some(CopyObjectResult {

@@ -162,8 +162,7 @@ impl Store {
 
     pub(super) fn put(
         &self,
-        bucket: &str,
-        key: &str,
+        (bucket, key): (&str, &str),
         body: &[u8],
         condition: &Condition,
     ) -> Result<ObjectInfo, StoreError> {
