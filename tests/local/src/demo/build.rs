@@ -6,10 +6,13 @@ use std::process::Stdio;
 use anyhow::{Context as _, bail};
 use tokio::process::Command;
 
-/// The packages whose binaries the demo runs.
-const BINARIES: [(&str, &str); 2] = [
-    ("stepfleet-etl-worker", "etl-worker"),
-    ("stepfleet-autoscaler", "autoscaler"),
+/// The packages whose binaries the demo runs, and its own: the end-to-end
+/// harness builds the same three together, and cargo decides a dependency's
+/// features by what is built together, so that neither builds them anew.
+const PACKAGES: [&str; 3] = [
+    "stepfleet-local",
+    "stepfleet-etl-worker",
+    "stepfleet-autoscaler",
 ];
 
 /// Where the demo's binaries are.
@@ -70,8 +73,9 @@ async fn build(workspace: &Path, folder: &Path) -> anyhow::Result<()> {
     command
         .arg(folder.parent().unwrap_or(folder))
         .stdin(Stdio::null());
-    for (package, binary) in BINARIES {
-        command.args(["--package", package, "--bin", binary]);
+    command.arg("--bins");
+    for package in PACKAGES {
+        command.args(["--package", package]);
     }
     eprintln!("building the worker and the autoscaler ({profile}) ...");
     let status = command.status().await.context("cargo does not start")?;
