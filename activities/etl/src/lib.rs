@@ -16,6 +16,8 @@ mod s3;
 pub mod setup;
 mod sql;
 mod states;
+#[cfg(test)]
+mod testing;
 
 use stepfleet_activity::{CancelSafety, HandlerSpec};
 

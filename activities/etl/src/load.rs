@@ -1,5 +1,6 @@
 //! One run of the loader, from the listing to the move.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use stepfleet_activity::catalogue::Activity;
@@ -266,6 +267,7 @@ impl<S: ObjectStore, W: Warehouse, M: Metrics> Loader<S, W, M> {
             Some(statement) => statement.id,
             None => {
                 lease.keep(&self.store).await?;
+                self.unchanged(batch).await?;
                 self.warehouse.submit(batch, &batch.token(failed)).await?
             }
         };
@@ -285,6 +287,33 @@ impl<S: ObjectStore, W: Warehouse, M: Metrics> Loader<S, W, M> {
             return Err(self.explain(batch, &ended).await?);
         }
         Ok(rows)
+    }
+
+    /// Whether all files are still what was listed. A COPY takes no ETag, so a
+    /// file that is written again between this look and the COPY is loaded as it
+    /// is then, under the ETag of before, and once more under its own: keys have
+    /// to be written once. This look keeps that window to a few seconds.
+    async fn unchanged(&self, batch: &Batch) -> Result<(), ActivityError> {
+        let input = &batch.input;
+        let now = self
+            .store
+            .list(&input.bucket, &input.key("incoming", ""))
+            .await?;
+        let now: HashSet<(&str, &str)> = now
+            .iter()
+            .map(|object| (object.key.as_str(), object.etag.as_str()))
+            .collect();
+        let mut files = batch.files.iter();
+        match files.find(|file| !now.contains(&(file.key.as_str(), file.etag.as_str()))) {
+            None => Ok(()),
+            Some(file) => {
+                let cause = format!(
+                    "{} was replaced or removed since it was listed; nothing was submitted, and the next attempt takes what is there then",
+                    file.key
+                );
+                Err(ActivityError::conflict(Area::LOAD, cause))
+            }
+        }
     }
 
     async fn wait(&self, id: &str, lease: &mut Lease) -> Result<Description, ActivityError> {

@@ -70,15 +70,31 @@ impl DataApi {
             .map_err(|error| failed("submit a statement", &error))?
             .id
             .unwrap_or_default();
+        if self.end(&id).await? {
+            self.result(&id).await
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    /// Runs statements without results as one transaction.
+    pub(crate) async fn run_all(&self, statements: Vec<String>) -> Answer<()> {
+        let submitted = connected!(self.client.batch_execute_statement(), self.warehouse)
+            .set_sqls(Some(statements))
+            .send()
+            .await
+            .map_err(|error| failed("submit statements", &error))?;
+        self.end(&submitted.id.unwrap_or_default()).await.map(drop)
+    }
+
+    /// Waits for a statement's end; tells whether it has a result.
+    async fn end(&self, id: &str) -> Answer<bool> {
         let mut pause = FIRST_PAUSE;
         loop {
-            let looked = self.look(&id).await?;
+            let looked = self.look(id).await?;
             match state(looked.status()) {
                 State::Running => pause = wait(pause).await,
-                State::Finished if looked.has_result_set() == Some(true) => {
-                    return self.result(&id).await;
-                }
-                State::Finished => return Ok(Vec::new()),
+                State::Finished => return Ok(looked.has_result_set() == Some(true)),
                 State::Failed => {
                     let reason = looked.error().unwrap_or("no reason given").to_owned();
                     return Err(CallError {

@@ -51,7 +51,7 @@ impl fmt::Display for SetupStep {
             ),
             Step::Ledger(name, warehouse) => write!(
                 formatter,
-                "create schema stepfleet with tables ledger and staging in warehouse {name}, database {}",
+                "create schema stepfleet with the ledger and its locks in warehouse {name}, database {}",
                 warehouse.database
             ),
         }
@@ -114,10 +114,7 @@ async fn take(clients: &Clients, step: &Step) -> Result<(), CallError> {
         Step::StateMachine(machine) => states::put_state_machine(&clients.sfn, machine).await,
         Step::Ledger(_, warehouse) => {
             let warehouse = DataApi::new(clients.redshiftdata.clone(), warehouse.clone());
-            for statement in sql::DDL {
-                warehouse.run(statement, &[]).await?;
-            }
-            Ok(())
+            warehouse.run_all(sql::ddl()).await
         }
     }
 }

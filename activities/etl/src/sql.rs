@@ -5,22 +5,42 @@
 //! ([`crate::LoadInput`]). The files' keys only travel in objects and as bound
 //! parameters.
 
+use sha2::{Digest as _, Sha256};
+
 use crate::batch::Batch;
 use crate::input::Format;
 
 /// Which statement of [`load`] is the COPY into the target.
 pub(crate) const COPY: usize = 4;
 
-/// The load as one transaction: the ledger is locked before anything is read,
-/// so that the guard sees every load that was committed before it.
+/// The files of the batch, for the length of its transaction. A table that all
+/// loads share would be locked by the first write to it until the commit.
+const STAGING: &str = "stepfleet_batch";
+
+/// How many locks there are: with `CREATE SCHEMA` and the ledger they fit into
+/// one batch, which takes 40 statements.
+const LOCKS: u8 = 32;
+
+/// The load as one transaction.
+///
+/// The lock comes before anything is read, and `LOCK` takes no snapshot, so the
+/// guard sees every load of this table that was committed before. Only loads of
+/// one table can have the same file twice, so only these have to wait for each
+/// other. The lock is on a table that nobody reads: `LOCK` knows one mode in
+/// Redshift, which would make every query of the target, or of the ledger, wait
+/// for the COPY. The ledger itself is written last and is held briefly.
+///
+/// In a database with `ISOLATION LEVEL SERIALIZABLE`, loads of two tables that
+/// overlap may fail with error 1023, since both read and write the ledger: that
+/// is transient, and nothing of the failed one stays.
 pub(crate) fn load(batch: &Batch, copy_role: Option<&str>) -> Vec<String> {
     let id = &batch.id;
     let table = &batch.input.table;
     vec![
-        "LOCK TABLE stepfleet.ledger".to_owned(),
-        format!("DELETE FROM stepfleet.staging WHERE batch_id = '{id}'"),
+        format!("LOCK TABLE {}", lock(table)),
+        format!("CREATE TEMP TABLE {STAGING} ({FILE})"),
         format!(
-            "COPY stepfleet.staging (batch_id, bucket, object_key, etag, bytes) FROM 's3://{}/{}' IAM_ROLE {} FORMAT JSON 'auto'",
+            "COPY {STAGING} (batch_id, bucket, object_key, etag, bytes) FROM 's3://{}/{}' IAM_ROLE {} FORMAT JSON 'auto'",
             batch.input.bucket,
             batch.list_key(),
             role(copy_role)
@@ -28,17 +48,27 @@ pub(crate) fn load(batch: &Batch, copy_role: Option<&str>) -> Vec<String> {
         guard(id, table),
         copy(batch, copy_role),
         format!(
-            "INSERT INTO stepfleet.ledger (batch_id, bucket, object_key, etag, bytes, table_name, dt, loaded_at, verified) SELECT batch_id, bucket, object_key, etag, bytes, '{table}', '{}', getdate(), false FROM stepfleet.staging WHERE batch_id = '{id}'",
+            "INSERT INTO stepfleet.ledger (batch_id, bucket, object_key, etag, bytes, table_name, dt, loaded_at, verified) SELECT batch_id, bucket, object_key, etag, bytes, '{table}', '{}', getdate(), false FROM {STAGING}",
             batch.dt
         ),
-        format!("DELETE FROM stepfleet.staging WHERE batch_id = '{id}'"),
+        format!("DROP TABLE {STAGING}"),
     ]
+}
+
+/// The lock of a target. Two targets may share one; one target never has two.
+fn lock(table: &str) -> String {
+    let hash = Sha256::digest(table.to_ascii_lowercase().as_bytes());
+    lock_table(hash[0] % LOCKS)
+}
+
+fn lock_table(number: u8) -> String {
+    format!("stepfleet.lock_{number:02}")
 }
 
 /// Divides by zero if the batch, or any file of it, is in the ledger.
 fn guard(id: &str, table: &str) -> String {
     format!(
-        "SELECT 1 / (CASE WHEN EXISTS (SELECT 1 FROM stepfleet.ledger WHERE batch_id = '{id}') OR EXISTS (SELECT 1 FROM stepfleet.ledger l JOIN stepfleet.staging s ON l.bucket = s.bucket AND l.object_key = s.object_key AND l.etag = s.etag WHERE s.batch_id = '{id}' AND l.table_name = '{table}') THEN 0 ELSE 1 END)"
+        "SELECT 1 / (CASE WHEN EXISTS (SELECT 1 FROM stepfleet.ledger WHERE batch_id = '{id}') OR EXISTS (SELECT 1 FROM stepfleet.ledger l JOIN {STAGING} s ON l.bucket = s.bucket AND l.object_key = s.object_key AND l.etag = s.etag WHERE l.table_name = '{table}') THEN 0 ELSE 1 END)"
     )
 }
 
@@ -72,12 +102,25 @@ fn role(copy_role: Option<&str>) -> String {
     )
 }
 
-/// The ledger, its staging table and their schema; each may be there already.
-pub(crate) const DDL: [&str; 3] = [
-    "CREATE SCHEMA IF NOT EXISTS stepfleet",
-    "CREATE TABLE IF NOT EXISTS stepfleet.ledger (batch_id varchar(64) NOT NULL, table_name varchar(256) NOT NULL, bucket varchar(63) NOT NULL, object_key varchar(1024) NOT NULL, etag varchar(128) NOT NULL, bytes bigint NOT NULL, dt varchar(10) NOT NULL, loaded_at timestamp NOT NULL, verified boolean NOT NULL, loaded_files bigint, loaded_rows bigint)",
-    "CREATE TABLE IF NOT EXISTS stepfleet.staging (batch_id varchar(64) NOT NULL, bucket varchar(63) NOT NULL, object_key varchar(1024) NOT NULL, etag varchar(128) NOT NULL, bytes bigint NOT NULL)",
-];
+/// A file of a batch, in the ledger and on its way there.
+const FILE: &str = "batch_id varchar(64) NOT NULL, bucket varchar(63) NOT NULL, object_key varchar(1024) NOT NULL, etag varchar(128) NOT NULL, bytes bigint NOT NULL";
+
+/// The schema, the ledger and the locks; each may be there already.
+pub(crate) fn ddl() -> Vec<String> {
+    let mut statements = vec![
+        "CREATE SCHEMA IF NOT EXISTS stepfleet".to_owned(),
+        format!(
+            "CREATE TABLE IF NOT EXISTS stepfleet.ledger ({FILE}, table_name varchar(256) NOT NULL, dt varchar(10) NOT NULL, loaded_at timestamp NOT NULL, verified boolean NOT NULL, loaded_files bigint, loaded_rows bigint)"
+        ),
+    ];
+    statements.extend((0..LOCKS).map(|at| {
+        format!(
+            "CREATE TABLE IF NOT EXISTS {} (unused integer)",
+            lock_table(at)
+        )
+    }));
+    statements
+}
 
 /// The ledger's rows of `count` keys, bound as `key0`...
 pub(crate) fn ledger(count: usize) -> String {
@@ -140,5 +183,19 @@ mod tests {
             statements[COPY - 1].starts_with("SELECT 1 / "),
             "the guard is before the COPY"
         );
+    }
+
+    #[test]
+    fn every_lock_is_made_by_the_setup_in_one_batch() {
+        let made = ddl();
+        assert!(made.len() <= 40, "the Data API takes 40 statements");
+        for name in ["public.a", "public.b", "sales.orders", "x.y"] {
+            let lock = format!(" {} ", lock(name));
+            assert!(
+                made.iter().any(|statement| statement.contains(&lock)),
+                "{lock}"
+            );
+        }
+        assert_eq!(lock("public.t"), lock("PUBLIC.T"), "one table has one lock");
     }
 }

@@ -1,0 +1,173 @@
+//! A crash before and after each call to the outside, then another run: no row
+//! is lost, no row is doubled.
+
+use stepfleet_activity::{Attempt, Class};
+
+use super::faulty::{Dies, Run, execution, run_with};
+use super::world::{World, lock};
+
+const FILES: [(&str, &str); 3] = [
+    ("a.csv", "1,10\n2,20\n"),
+    ("b/b 'x'+.csv", "3,30\n"),
+    ("c.csv", "4,40\n5,50\n6,60\n"),
+];
+const LATE: (&str, &str) = ("late.csv", "7,70\n");
+const MAX_FILES: u64 = 200;
+
+/// What the warehouse does with a load whose worker is dead.
+#[derive(Debug, Clone, Copy)]
+enum Warehouse {
+    /// Ends it before anybody looks again.
+    Ends,
+    /// Is still at it when the next run comes; it commits before that run's own.
+    Lingers,
+    /// Is still at it, and the next run's own load commits first.
+    LingersLonger,
+}
+
+/// Who comes after the crash.
+#[derive(Debug, Clone, Copy)]
+enum Next {
+    /// The same state's retry, which need not wait for the lease.
+    Retry,
+    /// Another execution, after the lease has expired.
+    Tick,
+}
+
+const WAREHOUSES: [Warehouse; 3] = [
+    Warehouse::Ends,
+    Warehouse::Lingers,
+    Warehouse::LingersLonger,
+];
+
+fn world() -> World {
+    let world = World::new();
+    for (name, body) in FILES {
+        world.arrive(name, body);
+    }
+    world.pass(60);
+    world
+}
+
+async fn run(world: &World, attempt: &Attempt, dies: Dies) -> Run {
+    run_with(world, MAX_FILES, (attempt.clone(), dies)).await
+}
+
+/// How many calls a load makes that nothing disturbs.
+async fn calls() -> usize {
+    let world = world();
+    let run = run(&world, &execution(&world), Dies::Never).await;
+    let calls = run.calls.len();
+    let puts = run.calls.iter().filter(|call| **call == "put").count();
+    assert!(puts > 3, "the lease, manifest, list, and the lease again");
+    assert_eq!(run.output().rows, 6);
+    world.assert_loaded_once(&FILES, "no crash");
+    calls
+}
+
+/// Every way to die at every call.
+fn deaths(calls: usize) -> impl Iterator<Item = Dies> {
+    (1..=calls).flat_map(|call| [Dies::Before(call), Dies::After(call)])
+}
+
+/// Time passes until the next attempt comes.
+fn next(world: &World, attempt: &Attempt, next: Next) -> Attempt {
+    match next {
+        Next::Retry => {
+            world.pass(30);
+            Attempt {
+                retry: attempt.retry + 1,
+                ..attempt.clone()
+            }
+        }
+        Next::Tick => {
+            world.pass(301);
+            execution(world)
+        }
+    }
+}
+
+/// Runs until nothing is left. Only a conflict may come in between: a load of
+/// some of the files that was still under way.
+async fn recover(world: &World, crashed: &Attempt, how: (Next, &str)) {
+    let (who, what) = how;
+    let mut attempt = crashed.clone();
+    for _ in 0..4 {
+        attempt = next(world, &attempt, who);
+        let result = run(world, &attempt, Dies::Never).await.result;
+        match result.expect("the worker is alive") {
+            Ok(output) => {
+                assert!(!output.held, "{what}: the lease is to be had");
+                if world.keys("incoming").is_empty() {
+                    world.end_all();
+                    return;
+                }
+            }
+            Err(error) => assert_eq!(error.class(), Class::Conflict, "{what}: {error}"),
+        }
+    }
+    panic!("{what}: {:?} is left", world.keys("incoming"));
+}
+
+fn stop(world: &World, warehouse: Warehouse) {
+    match warehouse {
+        Warehouse::Ends => world.end_all(),
+        Warehouse::Lingers => {}
+        Warehouse::LingersLonger => lock(&world.db).newest_first = true,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_at_any_call_loses_and_doubles_nothing() {
+    for dies in deaths(calls().await) {
+        for warehouse in WAREHOUSES {
+            for who in [Next::Retry, Next::Tick] {
+                let what = format!("{dies:?}, {warehouse:?}, {who:?}");
+                let world = world();
+                let first = execution(&world);
+                let crashed = run(&world, &first, dies).await;
+                assert!(crashed.result.is_none(), "{what}: it died");
+                stop(&world, warehouse);
+                recover(&world, &first, (who, &what)).await;
+                world.assert_loaded_once(&FILES, &what);
+            }
+        }
+    }
+}
+
+/// The next run's batch is another one then, and holds the first one's files.
+#[tokio::test(start_paused = true)]
+async fn a_file_that_arrives_after_the_crash_changes_nothing() {
+    let all = [FILES.as_slice(), &[LATE]].concat();
+    for dies in deaths(calls().await) {
+        for warehouse in WAREHOUSES {
+            for who in [Next::Retry, Next::Tick] {
+                let what = format!("{dies:?}, {warehouse:?}, {who:?}, a late file");
+                let world = world();
+                let first = execution(&world);
+                run(&world, &first, dies).await;
+                world.arrive(LATE.0, LATE.1);
+                stop(&world, warehouse);
+                recover(&world, &first, (who, &what)).await;
+                world.assert_loaded_once(&all, &what);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_in_the_run_after_the_crash_changes_nothing() {
+    let calls = calls().await;
+    for first_death in deaths(calls) {
+        for second_death in deaths(calls) {
+            let what = format!("{first_death:?}, then {second_death:?}");
+            let world = world();
+            let first = execution(&world);
+            run(&world, &first, first_death).await;
+            let second = next(&world, &first, Next::Tick);
+            run(&world, &second, second_death).await;
+            recover(&world, &second, (Next::Tick, &what)).await;
+            world.assert_loaded_once(&FILES, &what);
+        }
+    }
+}

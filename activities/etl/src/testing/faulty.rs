@@ -1,0 +1,217 @@
+//! A worker that dies at a chosen call, and how a test runs the loader in it.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::json;
+use stepfleet_activity::{ActivityError, Attempt, Clock as _, TaskContext};
+use tokio::sync::Notify;
+
+use super::world::{World, input, lock};
+use crate::batch::Batch;
+use crate::load::Loader;
+use crate::outside::{
+    Answer, At, BadFile, Conditional, Description, LedgerRow, Loaded, Metrics, Object, ObjectStore,
+    PutIf, Statement, Unprocessed, Warehouse,
+};
+use crate::{LoadConfig, LoadOutput};
+
+/// When the worker dies, if it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dies {
+    Never,
+    /// Before the call of this number has any effect.
+    Before(usize),
+    /// After its effect, before its answer is seen.
+    After(usize),
+}
+
+/// One worker's view of the world.
+#[derive(Clone)]
+pub(super) struct Faulty {
+    world: World,
+    dies: Dies,
+    calls: Arc<Mutex<Vec<&'static str>>>,
+    dead: Arc<AtomicBool>,
+    died: Arc<Notify>,
+}
+
+impl Faulty {
+    fn new(world: &World, dies: Dies) -> Self {
+        Self {
+            world: world.clone(),
+            dies,
+            calls: Arc::default(),
+            dead: Arc::default(),
+            died: Arc::default(),
+        }
+    }
+
+    /// Lets other futures go on first: a call to the outside takes time.
+    async fn call<T>(
+        &self,
+        name: &'static str,
+        effect: impl FnOnce(&World) -> T + Send,
+    ) -> Answer<T> {
+        tokio::task::yield_now().await;
+        let number = {
+            let mut calls = lock(&self.calls);
+            calls.push(name);
+            calls.len()
+        };
+        self.die(self.dies == Dies::Before(number)).await;
+        self.world.happen(name);
+        let answer = effect(&self.world);
+        self.die(self.dies == Dies::After(number)).await;
+        Ok(answer)
+    }
+
+    /// A dead worker does nothing more, in any of its futures.
+    async fn die(&self, now: bool) {
+        if now {
+            self.dead.store(true, Ordering::SeqCst);
+            self.died.notify_one();
+        }
+        if self.dead.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl ObjectStore for Faulty {
+    async fn list(&self, _: &str, prefix: &str) -> Answer<Vec<Object>> {
+        self.call("list", |world| world.list(prefix)).await
+    }
+
+    async fn get(&self, at: At<'_>) -> Answer<Option<(Vec<u8>, String)>> {
+        self.call("get", |world| world.get(at)).await
+    }
+
+    async fn put(
+        &self,
+        at: At<'_>,
+        body: Vec<u8>,
+        condition: PutIf<'_>,
+    ) -> Answer<Conditional<String>> {
+        self.call("put", |world| world.put(at, body, condition))
+            .await
+    }
+
+    async fn copy(&self, from: At<'_>, etag: &str, to: &str) -> Answer<Conditional<()>> {
+        self.call("copy", |world| world.copy(from, etag, to)).await
+    }
+
+    async fn delete(&self, at: At<'_>, etag: &str) -> Answer<Conditional<()>> {
+        self.call("delete", |world| world.delete(at, etag)).await
+    }
+}
+
+impl Warehouse for Faulty {
+    async fn submit(&self, batch: &Batch, token: &str) -> Answer<String> {
+        self.call("submit", |world| world.submit(batch, token))
+            .await
+    }
+
+    async fn statements(&self, batch_id: &str) -> Answer<Vec<Statement>> {
+        self.call("statements", |world| world.statements(batch_id))
+            .await
+    }
+
+    async fn describe(&self, id: &str) -> Answer<Description> {
+        self.call("describe", |world| world.describe(id)).await
+    }
+
+    async fn ledger(&self, table: &str, _: &str, keys: &[String]) -> Answer<Vec<LedgerRow>> {
+        self.call("ledger", |world| world.ledger(table, keys)).await
+    }
+
+    async fn ledgered_files(&self, batch_id: &str) -> Answer<u64> {
+        self.call("ledgered_files", |world| world.ledgered_files(batch_id))
+            .await
+    }
+
+    async fn loaded(&self, query: i64) -> Answer<Option<Loaded>> {
+        self.call("loaded", |world| world.loaded(query)).await
+    }
+
+    async fn bad_file(&self, query: i64) -> Answer<Option<BadFile>> {
+        self.call("bad_file", |world| world.bad_file(query)).await
+    }
+
+    async fn mark_verified(&self, batch_id: &str, _: Loaded) -> Answer<()> {
+        self.call("mark_verified", |world| world.mark_verified(batch_id))
+            .await
+    }
+}
+
+impl Metrics for Faulty {
+    async fn publish(&self, _: &str, waiting: Unprocessed) -> Answer<()> {
+        self.call("publish", |world| world.publish(waiting)).await
+    }
+}
+
+/// How a run ended.
+pub(super) struct Run {
+    /// `None` if the worker died.
+    pub(super) result: Option<Result<LoadOutput, ActivityError>>,
+    pub(super) calls: Vec<&'static str>,
+}
+
+impl Run {
+    pub(super) fn output(self) -> LoadOutput {
+        let result = self.result.expect("the worker is alive");
+        result.expect("the load is fine")
+    }
+
+    pub(super) fn error(self) -> ActivityError {
+        let result = self.result.expect("the worker is alive");
+        result.expect_err("the load fails")
+    }
+}
+
+/// An execution that nobody else has.
+pub(super) fn execution(world: &World) -> Attempt {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    Attempt {
+        execution: format!("arn:e:{}", NUMBER.fetch_add(1, Ordering::Relaxed)),
+        state: "Load".to_owned(),
+        entered: world.clock.now(),
+        retry: 0,
+    }
+}
+
+/// Runs the loader once with at most so many files a load.
+pub(super) async fn run_with(world: &World, max_files: u64, how: (Attempt, Dies)) -> Run {
+    let (attempt, dies) = how;
+    let faulty = Faulty::new(world, dies);
+    let config =
+        json!({"warehouse": "main", "max_files": max_files, "settle": "10s", "lease": "5m"});
+    let loader = Loader {
+        store: faulty.clone(),
+        warehouse: faulty.clone(),
+        metrics: faulty.clone(),
+        clock: world.clock.clone(),
+        config: LoadConfig::read(&config).expect("a config"),
+    };
+    let now = world.clock.now();
+    let context = TaskContext {
+        attempt: Some(attempt),
+        received: now,
+        deadline: now,
+        heartbeat_interval: Duration::from_secs(20),
+        progress: Default::default(),
+    };
+    let input = input();
+    let result = tokio::select! {
+        result = loader.run(&input, &context) => Some(result),
+        () = faulty.died.notified() => None,
+    };
+    let calls = lock(&faulty.calls).clone();
+    Run { result, calls }
+}
+
+/// A tick: an execution of its own that meets no fault.
+pub(super) async fn tick(world: &World) -> Run {
+    run_with(world, 200, (execution(world), Dies::Never)).await
+}

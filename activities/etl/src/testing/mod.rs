@@ -1,0 +1,7 @@
+//! The loader against a bucket and a warehouse in memory.
+
+mod cases;
+mod crash;
+mod faulty;
+mod statements;
+mod world;

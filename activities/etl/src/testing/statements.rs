@@ -1,0 +1,244 @@
+//! The warehouse: a load is one transaction, which takes a while and goes on
+//! when the worker that submitted it is dead.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::world::{World, lock};
+use crate::batch::Batch;
+use crate::outside::{BadFile, Description, LedgerRow, Loaded, State, Statement};
+
+/// A load as it was submitted.
+#[derive(Debug, Clone)]
+struct Load {
+    batch_id: String,
+    token: String,
+    table: String,
+    dt: String,
+    manifest: String,
+    list: String,
+    state: State,
+    error: Option<String>,
+    looks: u32,
+}
+
+/// The tables, the statements and the history of loads.
+#[derive(Debug, Default)]
+pub(super) struct Db {
+    rows: Vec<(String, String)>,
+    ledger: Vec<(String, LedgerRow)>,
+    loads: Vec<Load>,
+    history: BTreeMap<i64, Loaded>,
+    bad: BTreeMap<i64, BadFile>,
+    /// Whether of two loads in flight the one submitted last commits first.
+    pub(super) newest_first: bool,
+}
+
+impl Db {
+    pub(super) fn rows(&self, table: &str) -> Vec<&str> {
+        let rows = self.rows.iter().filter(|(of, _)| of == table);
+        rows.map(|(_, row)| row.as_str()).collect()
+    }
+
+    pub(super) fn ledger_len(&self) -> usize {
+        self.ledger.len()
+    }
+
+    pub(super) fn all_verified(&self) -> bool {
+        self.ledger.iter().all(|(_, row)| row.verified)
+    }
+
+    /// How many statements were submitted.
+    pub(super) fn submitted(&self) -> usize {
+        self.loads.len()
+    }
+}
+
+/// The query id of a statement's COPY; 0 would mean that there was none.
+fn query(at: usize) -> i64 {
+    i64::try_from(at).expect("few statements") + 1
+}
+
+impl World {
+    pub(super) fn submit(&self, batch: &Batch, token: &str) -> String {
+        let mut db = lock(&self.db);
+        let known = db.loads.iter().position(|load| load.token == token);
+        let at = known.unwrap_or_else(|| {
+            db.loads.push(Load {
+                batch_id: batch.id.clone(),
+                token: token.to_owned(),
+                table: batch.input.table.clone(),
+                dt: batch.dt.clone(),
+                manifest: batch.manifest_key(),
+                list: batch.list_key(),
+                state: State::Running,
+                error: None,
+                looks: 0,
+            });
+            db.loads.len() - 1
+        });
+        at.to_string()
+    }
+
+    pub(super) fn statements(&self, batch_id: &str) -> Vec<Statement> {
+        let db = lock(&self.db);
+        let loads = db.loads.iter().enumerate();
+        loads
+            .filter(|(_, load)| load.batch_id == batch_id)
+            .map(|(at, load)| Statement {
+                id: at.to_string(),
+                state: load.state,
+            })
+            .collect()
+    }
+
+    /// Every look takes two minutes; at the second one the load ends.
+    pub(super) fn describe(&self, id: &str) -> Description {
+        self.pass(120);
+        let at: usize = id.parse().expect("an id of ours");
+        let (looks, newest_first) = {
+            let mut db = lock(&self.db);
+            db.loads[at].looks += 1;
+            (db.loads[at].looks, db.newest_first)
+        };
+        if looks > 1 {
+            for earlier in 0..at {
+                if !newest_first {
+                    self.end(earlier);
+                }
+            }
+            self.end(at);
+        }
+        let load = lock(&self.db).loads[at].clone();
+        Description {
+            state: load.state,
+            error: load.error,
+            copy_query: (load.state != State::Running).then(|| query(at)),
+        }
+    }
+
+    /// Lets everything that was submitted come to its end.
+    pub(super) fn end_all(&self) {
+        let submitted = lock(&self.db).submitted();
+        for at in 0..submitted {
+            self.end(at);
+        }
+    }
+
+    /// Commits or rolls back, if that has not happened yet.
+    fn end(&self, at: usize) {
+        let load = lock(&self.db).loads[at].clone();
+        if load.state != State::Running {
+            return;
+        }
+        self.happen("commit");
+        let ended = self.transaction(at, &load);
+        let load = &mut lock(&self.db).loads[at];
+        (load.state, load.error) = match ended {
+            Ok(()) => (State::Finished, None),
+            Err(error) => (State::Failed, Some(error)),
+        };
+    }
+
+    /// What `sql::load` does: reads everything, then changes all or nothing.
+    fn transaction(&self, at: usize, load: &Load) -> Result<(), String> {
+        let list = self.body(&load.list).ok_or("the list does not exist")?;
+        let list = String::from_utf8(list).expect("text");
+        let staged: Vec<LedgerRow> = list.lines().map(|line| staged(line, &load.dt)).collect();
+        let mut db = lock(&self.db);
+        let there = db.ledger.iter().any(|(table, row)| {
+            let same = |new: &LedgerRow| new.key == row.key && new.etag == row.etag;
+            row.batch_id == load.batch_id || (*table == load.table && staged.iter().any(same))
+        });
+        if there {
+            return Err("division by zero".to_owned());
+        }
+        let manifest = self.body(&load.manifest).ok_or("there is no manifest")?;
+        let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
+        let urls = manifest["entries"].as_array().expect("entries").iter();
+        let urls: Vec<&str> = urls
+            .map(|entry| entry["url"].as_str().expect("a URL"))
+            .collect();
+        let mut rows = Vec::new();
+        for url in &urls {
+            let key = url.strip_prefix("s3://land/").expect("our bucket");
+            let body = self
+                .body(key)
+                .ok_or_else(|| format!("{url} does not exist"))?;
+            let body = String::from_utf8(body).expect("text");
+            if let Some(bad) = bad(url, &body) {
+                db.bad.insert(query(at), bad);
+                return Err("Load into table failed".to_owned());
+            }
+            rows.extend(body.lines().map(|row| (load.table.clone(), row.to_owned())));
+        }
+        let loaded = Loaded {
+            files: urls.len() as u64,
+            rows: rows.len() as u64,
+        };
+        db.history.insert(query(at), loaded);
+        db.rows.extend(rows);
+        let staged = staged.into_iter().map(|row| (load.table.clone(), row));
+        db.ledger.extend(staged);
+        Ok(())
+    }
+
+    pub(super) fn ledger(&self, table: &str, keys: &[String]) -> Vec<LedgerRow> {
+        let db = lock(&self.db);
+        let rows = db.ledger.iter();
+        rows.filter(|(of, row)| of == table && keys.contains(&row.key))
+            .map(|(_, row)| row.clone())
+            .collect()
+    }
+
+    pub(super) fn ledgered_files(&self, batch_id: &str) -> u64 {
+        let db = lock(&self.db);
+        let rows = db.ledger.iter();
+        rows.filter(|(_, row)| row.batch_id == batch_id).count() as u64
+    }
+
+    pub(super) fn loaded(&self, query: i64) -> Option<Loaded> {
+        lock(&self.db).history.get(&query).copied()
+    }
+
+    /// Makes the history tell of one file less than was loaded.
+    pub(super) fn falsify_history(&self) {
+        for loaded in lock(&self.db).history.values_mut() {
+            loaded.files -= 1;
+        }
+    }
+
+    pub(super) fn bad_file(&self, query: i64) -> Option<BadFile> {
+        lock(&self.db).bad.get(&query).cloned()
+    }
+
+    pub(super) fn mark_verified(&self, batch_id: &str) {
+        for (_, row) in &mut lock(&self.db).ledger {
+            row.verified |= row.batch_id == batch_id;
+        }
+    }
+}
+
+fn staged(line: &str, dt: &str) -> LedgerRow {
+    let line: Value = serde_json::from_str(line).expect("JSON");
+    let text = |field: &str| line[field].as_str().expect("a text").to_owned();
+    LedgerRow {
+        batch_id: text("batch_id"),
+        key: text("object_key"),
+        etag: text("etag"),
+        dt: dt.to_owned(),
+        verified: false,
+    }
+}
+
+/// The second column must not be `bad`.
+fn bad(url: &str, body: &str) -> Option<BadFile> {
+    let line = body.lines().position(|row| row.ends_with(",bad"))?;
+    Some(BadFile {
+        file: url.to_owned(),
+        line: (line + 1).to_string(),
+        column: "amount".to_owned(),
+        reason: "Invalid digit".to_owned(),
+    })
+}

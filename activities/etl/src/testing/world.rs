@@ -1,0 +1,213 @@
+//! A bucket with S3's conditions, and what the warehouse and CloudWatch hold.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest as _, Sha256};
+use stepfleet_activity::{Clock as _, VirtualClock};
+
+use super::statements::Db;
+use crate::LoadInput;
+use crate::outside::{At, Conditional, Object, PutIf, Unprocessed};
+
+/// What happens in the world just before a call takes effect.
+type Hook = Box<dyn FnOnce(&World) + Send>;
+
+/// An object as it is stored.
+#[derive(Debug, Clone)]
+struct Stored {
+    body: Vec<u8>,
+    modified: Timestamp,
+}
+
+impl Stored {
+    /// Follows from the content, as S3's does: the same bytes again give the same.
+    fn etag(&self) -> String {
+        hex::encode(&Sha256::digest(&self.body)[..16])
+    }
+}
+
+/// Everything outside of the worker; it outlives the worker's crash.
+#[derive(Clone)]
+pub(super) struct World {
+    pub(super) clock: Arc<VirtualClock>,
+    objects: Arc<Mutex<BTreeMap<String, Stored>>>,
+    pub(super) db: Arc<Mutex<Db>>,
+    published: Arc<Mutex<Vec<Unprocessed>>>,
+    hooks: Arc<Mutex<VecDeque<(&'static str, Hook)>>>,
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) fn input() -> LoadInput {
+    serde_json::from_str(
+        r#"{"bucket": "land", "prefix": "p/", "table": "public.t", "format": "csv"}"#,
+    )
+    .expect("an input")
+}
+
+impl World {
+    /// Some seconds before midnight, so that what is resumed later is resumed
+    /// on another day.
+    pub(super) fn new() -> Self {
+        let now = "2026-03-01T23:58:00Z".parse().expect("a time");
+        Self {
+            clock: Arc::new(VirtualClock::new(now)),
+            objects: Arc::default(),
+            db: Arc::default(),
+            published: Arc::default(),
+            hooks: Arc::default(),
+        }
+    }
+
+    pub(super) fn pass(&self, seconds: i64) {
+        self.clock.advance(SignedDuration::from_secs(seconds));
+    }
+
+    /// Writes a file to `incoming/`.
+    pub(super) fn arrive(&self, name: &str, body: &str) {
+        self.write(&format!("p/incoming/{name}"), body.as_bytes().to_vec());
+    }
+
+    pub(super) fn remove(&self, name: &str) {
+        lock(&self.objects).remove(&format!("p/incoming/{name}"));
+    }
+
+    /// Lets `hook` happen just before the next call of that name.
+    pub(super) fn before(&self, call: &'static str, hook: impl FnOnce(&Self) + Send + 'static) {
+        lock(&self.hooks).push_back((call, Box::new(hook)));
+    }
+
+    pub(super) fn happen(&self, call: &str) {
+        let hook = {
+            let mut hooks = lock(&self.hooks);
+            let at = hooks.iter().position(|(wanted, _)| *wanted == call);
+            at.and_then(|at| hooks.remove(at))
+        };
+        if let Some((_, hook)) = hook {
+            hook(self);
+        }
+    }
+
+    pub(super) fn keys(&self, folder: &str) -> Vec<String> {
+        let folder = format!("p/{folder}/");
+        let objects = lock(&self.objects);
+        let keys = objects.keys().filter_map(|key| key.strip_prefix(&folder));
+        keys.map(str::to_owned).collect()
+    }
+
+    pub(super) fn body(&self, key: &str) -> Option<Vec<u8>> {
+        lock(&self.objects)
+            .get(key)
+            .map(|stored| stored.body.clone())
+    }
+
+    pub(super) fn published(&self) -> Vec<Unprocessed> {
+        lock(&self.published).clone()
+    }
+
+    /// Nothing lost, nothing doubled, nothing left over.
+    pub(super) fn assert_loaded_once(&self, files: &[(&str, &str)], what: &str) {
+        let mut wanted: Vec<&str> = files.iter().flat_map(|(_, body)| body.lines()).collect();
+        wanted.sort_unstable();
+        let db = lock(&self.db);
+        let mut rows = db.rows("public.t");
+        rows.sort_unstable();
+        assert_eq!(rows, wanted, "{what}: rows");
+        assert_eq!(db.ledger_len(), files.len(), "{what}: rows of the ledger");
+        assert!(db.all_verified(), "{what}: not verified");
+        drop(db);
+        assert_eq!(
+            self.keys("incoming"),
+            Vec::<String>::new(),
+            "{what}: incoming"
+        );
+        assert_eq!(self.keys("leases"), Vec::<String>::new(), "{what}: leases");
+        let moved = self.keys("processed");
+        assert_eq!(moved.len(), files.len(), "{what}: moved {moved:?}");
+        for (name, body) in files {
+            let there = moved.iter().any(|key| {
+                key.splitn(3, '/').nth(2) == Some(name)
+                    && self.body(&format!("p/processed/{key}")).as_deref() == Some(body.as_bytes())
+            });
+            assert!(there, "{what}: {name} is not among {moved:?}");
+        }
+    }
+}
+
+/// The bucket's answers.
+impl World {
+    fn write(&self, key: &str, body: Vec<u8>) -> String {
+        let modified = self.clock.now();
+        let stored = Stored { body, modified };
+        let etag = stored.etag();
+        lock(&self.objects).insert(key.to_owned(), stored);
+        etag
+    }
+
+    pub(super) fn etag(&self, key: &str) -> Option<String> {
+        lock(&self.objects).get(key).map(Stored::etag)
+    }
+
+    pub(super) fn list(&self, prefix: &str) -> Vec<Object> {
+        let objects = lock(&self.objects);
+        let found = objects.iter().filter(|(key, _)| key.starts_with(prefix));
+        found
+            .map(|(key, stored)| Object {
+                key: key.clone(),
+                etag: stored.etag(),
+                size: stored.body.len() as u64,
+                modified: stored.modified,
+            })
+            .collect()
+    }
+
+    pub(super) fn get(&self, at: At<'_>) -> Option<(Vec<u8>, String)> {
+        self.body(at.key).zip(self.etag(at.key))
+    }
+
+    pub(super) fn put(
+        &self,
+        at: At<'_>,
+        body: Vec<u8>,
+        condition: PutIf<'_>,
+    ) -> Conditional<String> {
+        match (condition, self.etag(at.key)) {
+            (PutIf::Absent, None) => Conditional::Done(self.write(at.key, body)),
+            (PutIf::Match(wanted), Some(found)) if wanted == found => {
+                Conditional::Done(self.write(at.key, body))
+            }
+            (PutIf::Match(_), None) => Conditional::Missing,
+            _ => Conditional::Refused,
+        }
+    }
+
+    pub(super) fn copy(&self, from: At<'_>, etag: &str, to: &str) -> Conditional<()> {
+        match self.get(from) {
+            None => Conditional::Missing,
+            Some((_, found)) if found != etag => Conditional::Refused,
+            Some((body, _)) => {
+                self.write(to, body);
+                Conditional::Done(())
+            }
+        }
+    }
+
+    pub(super) fn delete(&self, at: At<'_>, etag: &str) -> Conditional<()> {
+        match self.etag(at.key) {
+            None => Conditional::Missing,
+            Some(found) if found != etag => Conditional::Refused,
+            Some(_) => {
+                lock(&self.objects).remove(at.key);
+                Conditional::Done(())
+            }
+        }
+    }
+
+    pub(super) fn publish(&self, waiting: Unprocessed) {
+        lock(&self.published).push(waiting);
+    }
+}
