@@ -24,7 +24,7 @@ fn an_activity_has_three_alarms() {
         (
             "in",
             AlarmRole::In,
-            3,
+            2,
             1_000.0,
             Comparison::Below,
             MissingData::Breaching,
