@@ -182,7 +182,10 @@ impl Pollers {
 
 /// Waits until another poll may be opened. Cancel-safe: what was taken is given back.
 async fn hold(lane: &Arc<Lane>, rate: Option<&Arc<Semaphore>>, not_before: Instant) -> Held {
-    tokio::time::sleep_until(not_before).await;
+    // Timers tick in whole milliseconds: one that is due already would still cost one.
+    if not_before > Instant::now() {
+        tokio::time::sleep_until(not_before).await;
+    }
     let rate = match rate {
         Some(rate) => Arc::clone(rate).acquire_owned().await.ok(),
         None => None,
