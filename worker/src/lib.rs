@@ -24,6 +24,7 @@
 //! }
 //! ```
 
+mod aws;
 mod backoff;
 pub mod cli;
 mod handler;
@@ -34,6 +35,7 @@ mod options;
 mod output;
 mod output_s3;
 mod poller;
+mod runtime;
 mod sfn;
 mod shutdown;
 mod signals;

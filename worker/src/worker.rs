@@ -6,13 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use aws_config::meta::region::RegionProviderChain;
-use aws_config::{BehaviorVersion, Region};
-use aws_credential_types::provider::ProvideCredentials;
 use futures::future::join_all;
 use stepfleet_activity::{ActivityError, ActivityTask, Clock, Output, SystemClock};
 use tokio::net::TcpListener;
-use tokio::runtime::{Handle, Runtime};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +17,7 @@ use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 use tower_service::Service;
 
+use crate::aws::{check_credentials, load_config};
 use crate::http::{Status, router};
 use crate::lane::{Lane, longest_drain};
 use crate::meters::Meters;
@@ -27,7 +25,8 @@ use crate::options::ActivityOptions;
 use crate::output::OutputStore;
 use crate::output_s3::S3Outputs;
 use crate::poller::{Polled, Pollers};
-use crate::sfn::{AwsStepFunctions, StepFunctions, chain};
+use crate::runtime::HandlerRuntime;
+use crate::sfn::{AwsStepFunctions, StepFunctions};
 use crate::shutdown::{Phase, ShutdownHandle};
 use crate::signals;
 use crate::stack::{Handler, Received, stack};
@@ -221,7 +220,11 @@ impl WorkerBuilder {
             Some(handle) => (handle, None),
             None => signals::install().map_err(|error| RunError::Setup(error.to_string()))?,
         };
-        let own = HandlerRuntime::new(self.handlers.is_none())?;
+        let slots = self
+            .activities
+            .iter()
+            .map(|(options, _)| options.slots as usize);
+        let own = HandlerRuntime::new(self.handlers.is_none().then(|| slots.sum()))?;
         let drain = self
             .drain
             .unwrap_or_else(|| longest_drain(self.activities.iter().map(|(options, _)| options)));
@@ -354,55 +357,4 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, RunError> {
     TcpListener::bind(address)
         .await
         .map_err(|source| RunError::Listen { address, source })
-}
-
-/// The environment's configuration; the region is the ARN's where nothing says one.
-async fn load_config(arn: &str) -> SdkConfig {
-    let region = arn
-        .split(':')
-        .nth(3)
-        .map(|region| Region::new(region.to_owned()));
-    let region = RegionProviderChain::default_provider().or_else(region);
-    let loader = aws_config::defaults(BehaviorVersion::latest()).region(region);
-    loader.load().await
-}
-
-async fn check_credentials(aws: &SdkConfig) -> Result<(), RunError> {
-    let Some(provider) = aws.credentials_provider() else {
-        return Err(RunError::Credentials("none are configured".to_owned()));
-    };
-    match provider.provide_credentials().await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(RunError::Credentials(chain(&error))),
-    }
-}
-
-/// The runtime of the handlers, apart from the one that polls, beats and reports.
-pub(crate) struct HandlerRuntime(Option<Runtime>);
-
-impl HandlerRuntime {
-    pub(crate) fn new(wanted: bool) -> Result<Self, RunError> {
-        if !wanted {
-            return Ok(Self(None));
-        }
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .thread_name("handler")
-            .build()
-            .map_err(|error| RunError::Setup(error.to_string()))?;
-        Ok(Self(Some(runtime)))
-    }
-
-    fn handle(&self) -> Option<Handle> {
-        self.0.as_ref().map(|runtime| runtime.handle().clone())
-    }
-}
-
-impl Drop for HandlerRuntime {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            // A handler that blocks its thread must not keep a cut worker alive.
-            runtime.shutdown_background();
-        }
-    }
 }

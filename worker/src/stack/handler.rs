@@ -1,10 +1,8 @@
 //! Runs the handler on a runtime of its own and catches its panics.
 
 use std::any::Any;
-use std::task::{Context, Poll};
+use std::sync::Arc;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use stepfleet_activity::{ActivityError, ActivityTask, CancelSafety, Class, Output, names};
 use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
@@ -12,51 +10,34 @@ use tower::ServiceExt;
 use tower_service::Service;
 use tracing::Instrument;
 
-use super::{Received, layered};
+use super::Received;
+use crate::lane::Lane;
 
-layered! {
-    /// Runs what it wraps apart: a handler that blocks its thread stops no poll,
-    /// no heartbeat and no report.
-    Apart
-}
-
-impl<S> Service<Received> for Apart<S>
+/// Runs the handler apart: one that blocks its thread stops no poll, no heartbeat
+/// and no report.
+pub(super) async fn apart<S>(
+    lane: Arc<Lane>,
+    handler: S,
+    received: Received,
+) -> Result<Output, ActivityError>
 where
-    S: Service<ActivityTask, Response = Output, Error = ActivityError> + Clone + Send + 'static,
+    S: Service<ActivityTask, Response = Output, Error = ActivityError> + Send + 'static,
     S::Future: Send,
 {
-    type Response = Output;
-    type Error = ActivityError;
-    type Future = BoxFuture<'static, Result<Output, ActivityError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ActivityError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, received: Received) -> Self::Future {
-        let task = match received.task {
-            Ok(task) => task,
-            Err(error) => return futures::future::err(error).boxed(),
-        };
-        let handler = self.inner.clone();
-        let lane = std::sync::Arc::clone(&self.lane);
-        let slot = received.slot;
-        async move {
-            let running = async move {
-                // Dropped after the handler's future: the slot is free only when that is gone.
-                let _slot = slot;
-                handler.oneshot(task).await
-            };
-            let running = lane.handlers.spawn(running.in_current_span());
-            let ended = match lane.options.cancel {
-                CancelSafety::CancelSafe => AbortOnDropHandle::new(running).await,
-                // Dropping a plain handle lets the handler run to its end.
-                CancelSafety::RunsToEnd => running.await,
-            };
-            ended.unwrap_or_else(|error| Err(not_ended(error)))
-        }
-        .boxed()
-    }
+    let task = received.task?;
+    let slot = received.slot;
+    let running = async move {
+        // Dropped after the handler's future: the slot is free only when that is gone.
+        let _slot = slot;
+        handler.oneshot(task).await
+    };
+    let running = lane.handlers.spawn(running.in_current_span());
+    let ended = match lane.options.cancel {
+        CancelSafety::CancelSafe => AbortOnDropHandle::new(running).await,
+        // Dropping a plain handle lets the handler run to its end.
+        CancelSafety::RunsToEnd => running.await,
+    };
+    ended.unwrap_or_else(|error| Err(not_ended(error)))
 }
 
 fn not_ended(error: JoinError) -> ActivityError {

@@ -2,53 +2,34 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use stepfleet_activity::TaskToken;
 use tokio::time::{Instant, sleep_until};
 use tower::ServiceExt;
 use tower_service::Service;
 
-use super::{Received, layered};
+use super::Received;
 use crate::backoff::Backoff;
 use crate::lane::Lane;
 use crate::meters::Ended;
 use crate::sfn::Recovery;
 
-layered! {
-    /// Sends heartbeats while what it wraps runs, and drops that when a
-    /// heartbeat says that the attempt is closed.
-    Heartbeats
-}
-
-impl<S> Service<Received> for Heartbeats<S>
+/// Sends heartbeats while what is inside runs, and drops that when a heartbeat
+/// says that the attempt is closed.
+pub(super) async fn beating<S>(
+    lane: Arc<Lane>,
+    inner: S,
+    received: Received,
+) -> Result<Ended, Infallible>
 where
-    S: Service<Received, Response = Ended, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Service<Received, Response = Ended, Error = Infallible>,
 {
-    type Response = Ended;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Ended, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, received: Received) -> Self::Future {
-        let inner = self.inner.clone();
-        let lane = Arc::clone(&self.lane);
-        async move {
-            let token = received.token.clone();
-            tokio::select! {
-                biased;
-                ended = inner.oneshot(received) => ended,
-                () = beat_until_closed(&lane, &token) => Ok(Ended::Closed),
-            }
-        }
-        .boxed()
+    let token = received.token.clone();
+    tokio::select! {
+        biased;
+        ended = inner.oneshot(received) => ended,
+        () = beat_until_closed(&lane, &token) => Ok(Ended::Closed),
     }
 }
 

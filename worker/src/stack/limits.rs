@@ -2,52 +2,34 @@
 
 use std::convert::identity;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use stepfleet_activity::{ActivityError, Class, Output, names};
 use tower::ServiceExt;
 use tower_service::Service;
 
-use super::{Received, layered};
+use super::Received;
+use crate::lane::Lane;
 use crate::shutdown::Phase;
 
-layered! {
-    /// Fails with `States.Timeout` at the activity's timeout and with
-    /// `Worker.Shutdown` at a second signal; both drop what it wraps.
-    Limits
-}
-
-impl<S> Service<Received> for Limits<S>
+/// Fails with `States.Timeout` at the activity's timeout and with
+/// `Worker.Shutdown` at a second signal; both drop what is inside.
+pub(super) async fn limited<S>(
+    lane: Arc<Lane>,
+    inner: S,
+    received: Received,
+) -> Result<Output, ActivityError>
 where
-    S: Service<Received, Response = Output, Error = ActivityError> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Service<Received, Response = Output, Error = ActivityError>,
 {
-    type Response = Output;
-    type Error = ActivityError;
-    type Future = BoxFuture<'static, Result<Output, ActivityError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ActivityError>> {
-        Poll::Ready(Ok(()))
+    if lane.shutdown.phase() >= Phase::Failing {
+        return Err(shutdown());
     }
-
-    fn call(&mut self, received: Received) -> Self::Future {
-        let inner = self.inner.clone();
-        let lane = Arc::clone(&self.lane);
-        async move {
-            if lane.shutdown.phase() >= Phase::Failing {
-                return Err(shutdown());
-            }
-            let timeout = lane.options.timeout;
-            let running = tokio::time::timeout(timeout, inner.oneshot(received));
-            tokio::select! {
-                biased;
-                ended = running => ended.map_err(|_| timed_out(timeout)).and_then(identity),
-                () = lane.shutdown.reached(Phase::Failing) => Err(shutdown()),
-            }
-        }
-        .boxed()
+    let timeout = lane.options.timeout;
+    let running = tokio::time::timeout(timeout, inner.oneshot(received));
+    tokio::select! {
+        biased;
+        ended = running => ended.map_err(|_| timed_out(timeout)).and_then(identity),
+        () = lane.shutdown.reached(Phase::Failing) => Err(shutdown()),
     }
 }
 

@@ -11,6 +11,7 @@ mod span;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use stepfleet_activity::{
     ActivityError, ActivityTask, Attempt, Class, Envelope, Output, Progress, TaskContext,
@@ -19,6 +20,7 @@ use stepfleet_activity::{
 use tower::ServiceBuilder;
 use tower::layer::layer_fn;
 use tower::util::BoxCloneSyncService;
+use tower_service::Service;
 
 use crate::lane::{Lane, Slot};
 use crate::meters::Ended;
@@ -79,34 +81,49 @@ impl Received {
 /// Builds the stack round a handler.
 pub(crate) fn stack(lane: &Arc<Lane>, handler: Handler) -> Stack {
     let service = ServiceBuilder::new()
-        .layer(layer_fn(|inner| span::Spanned::new(lane, inner)))
-        .layer(layer_fn(|inner| heartbeat::Heartbeats::new(lane, inner)))
-        .layer(layer_fn(|inner| report::Reports::new(lane, inner)))
-        .layer(layer_fn(|inner| limits::Limits::new(lane, inner)))
-        .layer(layer_fn(|inner| handler::Apart::new(lane, inner)))
+        .layer(layer_fn(|inner| around(lane, inner, span::spanned)))
+        .layer(layer_fn(|inner| around(lane, inner, heartbeat::beating)))
+        .layer(layer_fn(|inner| around(lane, inner, report::reported)))
+        .layer(layer_fn(|inner| around(lane, inner, limits::limited)))
+        .layer(layer_fn(|inner| around(lane, inner, handler::apart)))
         .service(handler);
     BoxCloneSyncService::new(service)
 }
 
-/// The part of a layer's service that is the same in each of them: it is always
-/// ready, since readiness was the slot, and holds the lane and what it wraps.
-macro_rules! layered {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone)]
-        pub(crate) struct $name<S> {
-            lane: std::sync::Arc<crate::lane::Lane>,
-            inner: S,
-        }
-
-        impl<S> $name<S> {
-            pub(crate) fn new(lane: &std::sync::Arc<crate::lane::Lane>, inner: S) -> Self {
-                Self {
-                    lane: std::sync::Arc::clone(lane),
-                    inner,
-                }
-            }
-        }
-    };
+fn around<S, F>(lane: &Arc<Lane>, inner: S, run: F) -> Around<S, F> {
+    Around {
+        lane: Arc::clone(lane),
+        inner,
+        run,
+    }
 }
-use layered;
+
+/// A layer's service: `run` goes round `inner` for each task. It is always ready,
+/// since readiness was the slot.
+#[derive(Clone)]
+struct Around<S, F> {
+    lane: Arc<Lane>,
+    inner: S,
+    run: F,
+}
+
+// === impl Around ===
+
+impl<S, F, Fut, R, E> Service<Received> for Around<S, F>
+where
+    S: Clone,
+    F: Fn(Arc<Lane>, S, Received) -> Fut,
+    Fut: Future<Output = Result<R, E>>,
+{
+    type Response = R;
+    type Error = E;
+    type Future = Fut;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), E>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, received: Received) -> Fut {
+        (self.run)(Arc::clone(&self.lane), self.inner.clone(), received)
+    }
+}

@@ -2,55 +2,36 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use stepfleet_activity::{ActivityError, Area, Output, TaskToken};
 use tokio::time::{Instant, sleep_until};
 use tower::ServiceExt;
 use tower_service::Service;
 
-use super::{Received, layered};
+use super::Received;
 use crate::backoff::Backoff;
 use crate::lane::Lane;
 use crate::meters::Ended;
 use crate::output;
 use crate::sfn::{CallError, Recovery};
 
-layered! {
-    /// Reports the output or the failure of what it wraps.
-    Reports
-}
-
-impl<S> Service<Received> for Reports<S>
+/// Reports the output or the failure of what is inside.
+pub(super) async fn reported<S>(
+    lane: Arc<Lane>,
+    inner: S,
+    received: Received,
+) -> Result<Ended, Infallible>
 where
-    S: Service<Received, Response = Output, Error = ActivityError> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Service<Received, Response = Output, Error = ActivityError>,
 {
-    type Response = Ended;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Ended, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, received: Received) -> Self::Future {
-        let inner = self.inner.clone();
-        let lane = Arc::clone(&self.lane);
-        async move {
-            let token = received.token.clone();
-            let attempt = received.attempt.clone();
-            let report = match inner.oneshot(received).await {
-                Ok(output) => output::fit(&lane, attempt.as_ref(), &output).await,
-                Err(error) => Err(error),
-            };
-            Ok(send(&lane, &token, report).await)
-        }
-        .boxed()
-    }
+    let token = received.token.clone();
+    let attempt = received.attempt.clone();
+    let report = match inner.oneshot(received).await {
+        Ok(output) => output::fit(&lane, attempt.as_ref(), &output).await,
+        Err(error) => Err(error),
+    };
+    Ok(send(&lane, &token, report).await)
 }
 
 /// Reports until it is accepted or the attempt is closed.

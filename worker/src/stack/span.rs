@@ -2,58 +2,45 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use tokio::time::Instant;
 use tower::ServiceExt;
 use tower_service::Service;
 use tracing::Instrument;
 
-use super::{Received, layered};
+use super::Received;
 use crate::lane::Lane;
 use crate::meters::Ended;
 
-layered! {
-    /// Counts and times a task, and holds its slot until all inside has ended.
-    Spanned
+/// Counts and times a task, and holds its slot until all inside has ended.
+pub(super) fn spanned<S>(
+    lane: Arc<Lane>,
+    inner: S,
+    received: Received,
+) -> impl Future<Output = Result<Ended, Infallible>>
+where
+    S: Service<Received, Response = Ended, Error = Infallible>,
+{
+    let span = span(&lane, &received);
+    counted(lane, inner, received).instrument(span)
 }
 
-impl<S> Service<Received> for Spanned<S>
+async fn counted<S>(lane: Arc<Lane>, inner: S, received: Received) -> Result<Ended, Infallible>
 where
-    S: Service<Received, Response = Ended, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Service<Received, Response = Ended, Error = Infallible>,
 {
-    type Response = Ended;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Ended, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, received: Received) -> Self::Future {
-        let inner = self.inner.clone();
-        let lane = Arc::clone(&self.lane);
-        let span = span(&lane, &received);
-        async move {
-            let _slot = Arc::clone(&received.slot);
-            started(&lane, &received);
-            let begun = Instant::now();
-            let ended = inner.oneshot(received).await?;
-            let took = begun.elapsed();
-            lane.meters.ended(ended, took.as_secs_f64());
-            tracing::info!(
-                outcome = ended.as_str(),
-                seconds = took.as_secs_f64(),
-                "task ended"
-            );
-            Ok(ended)
-        }
-        .instrument(span)
-        .boxed()
-    }
+    let _slot = Arc::clone(&received.slot);
+    started(&lane, &received);
+    let begun = Instant::now();
+    let ended = inner.oneshot(received).await?;
+    let took = begun.elapsed();
+    lane.meters.ended(ended, took.as_secs_f64());
+    tracing::info!(
+        outcome = ended.as_str(),
+        seconds = took.as_secs_f64(),
+        "task ended"
+    );
+    Ok(ended)
 }
 
 fn span(lane: &Lane, received: &Received) -> tracing::Span {

@@ -16,7 +16,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use crate::http::{Load, Status, router};
-use crate::worker::{HandlerRuntime, serve};
+use crate::runtime::HandlerRuntime;
+use crate::worker::serve;
 use crate::{ActivityError, ActivityOptions, Exit, ShutdownHandle, Worker, handler_fn};
 use fake::Fake;
 
@@ -57,7 +58,7 @@ impl Running {
             .handlers_on(Handle::current())
             .activity(options, handler_fn(handler));
         let shutdown = ShutdownHandle::new();
-        let own = HandlerRuntime::new(false).expect("none of its own");
+        let own = HandlerRuntime::new(None).expect("none of its own");
         let (status, stacks) = builder.lanes(&shutdown, &own).expect("lanes");
         let serving = Arc::clone(&status);
         let exit = tokio::spawn(async move { serve(&serving, stacks, secs(900)).await });
