@@ -21,6 +21,10 @@ impl App for Etl {
         "Runs the ETL activities of a catalogue"
     }
 
+    fn areas(&self) -> &'static [&'static str] {
+        &["etl"]
+    }
+
     fn handlers(&self) -> Vec<HandlerSpec> {
         stepfleet_etl::handlers()
     }

@@ -24,6 +24,10 @@ impl App for Resize {
         "Runs Redshift-resize activities. It has no handler yet."
     }
 
+    fn areas(&self) -> &'static [&'static str] {
+        &["resize"]
+    }
+
     fn handlers(&self) -> Vec<HandlerSpec> {
         Vec::new()
     }

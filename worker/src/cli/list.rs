@@ -80,7 +80,8 @@ fn kind(property: &Value) -> String {
     }
 }
 
-/// What `check` says of a catalogue without faults.
+/// What `check` says of a catalogue without faults: also what other binaries
+/// have to serve, so that a misspelt area does not go unseen.
 pub(super) fn checked(binary: &str, catalogue: &Catalogue, served: &[&Activity]) -> String {
     let mut text = format!(
         "fleet {}: {} activities, {} deployments, no faults\n",
@@ -99,6 +100,15 @@ pub(super) fn checked(binary: &str, catalogue: &Catalogue, served: &[&Activity])
             worker.pollers_min,
             worker.pollers_max,
             activity.arn
+        );
+    }
+    let others = catalogue.activities.values();
+    let others = others.filter(|activity| !served.iter().any(|own| own.name == activity.name));
+    for activity in others {
+        let _ = writeln!(
+            text,
+            "{binary} leaves {} to others: {}",
+            activity.name, activity.handler
         );
     }
     text
@@ -121,7 +131,7 @@ mod tests {
                 })
             },
             input_schema: || json!({"properties": {"bucket": {"type": "string"}}, "required": ["bucket"]}),
-            check_config: |_| Ok(()),
+            check_config: |_, _| Ok(()),
         }
     }
 

@@ -37,6 +37,10 @@ pub trait App: Send + Sync {
     /// What it is, in a line.
     fn about(&self) -> &'static str;
 
+    /// The areas of handler names that nobody else has, like `etl` for
+    /// `etl.s3-load`: an unknown name in one of them is a fault of the catalogue.
+    fn areas(&self) -> &'static [&'static str];
+
     /// What it can serve.
     fn handlers(&self) -> Vec<HandlerSpec>;
 
@@ -132,7 +136,7 @@ async fn run(app: &impl App, args: &Args) -> Result<ExitCode, Failure> {
     let catalogue = read(app, args)?;
     let chosen = chosen(app, args, &catalogue)?;
     if chosen.is_empty() {
-        return Err(Failure::usage(nothing_to_serve(app)));
+        return Err(Failure::usage(nothing_to_serve(app, &catalogue)));
     }
     let aws = load_aws(&catalogue).await;
     let handlers = app.handlers();
@@ -160,13 +164,18 @@ async fn run(app: &impl App, args: &Args) -> Result<ExitCode, Failure> {
     Ok(exit.into())
 }
 
-fn nothing_to_serve(app: &impl App) -> String {
+fn nothing_to_serve(app: &impl App, catalogue: &Catalogue) -> String {
+    let name = app.name();
     if app.handlers().is_empty() {
-        return "this binary has no handler yet, so there is nothing to serve".to_owned();
+        return format!("{name} has no handler yet, so there is nothing to serve");
     }
+    let handlers = catalogue.activities.values();
+    let mut handlers: Vec<&str> = handlers.map(|activity| activity.handler.as_str()).collect();
+    handlers.sort_unstable();
+    handlers.dedup();
     format!(
-        "no activity of the catalogue has a handler of this binary: `{} handlers` lists them",
-        app.name()
+        "no activity of the catalogue has a handler of this binary, so there is nothing to serve: the catalogue's are {}; `{name} handlers` lists this binary's",
+        handlers.join(", ")
     )
 }
 
@@ -181,12 +190,9 @@ fn read(app: &impl App, args: &Args) -> Result<Catalogue, Failure> {
     };
     let catalogue = catalogue::read(path, &options)
         .map_err(|faults| Failure::usage(format!("the catalogue has faults\n{faults}")))?;
-    let handlers = app.handlers();
-    if !handlers.is_empty() {
-        catalogue
-            .check_handlers(&handlers)
-            .map_err(|faults| Failure::usage(format!("the catalogue has faults\n{faults}")))?;
-    }
+    catalogue
+        .check_handlers(app.areas(), &app.handlers())
+        .map_err(|faults| Failure::usage(format!("the catalogue has faults\n{faults}")))?;
     Ok(catalogue)
 }
 
@@ -215,7 +221,7 @@ fn chosen<'a>(
             return Ok(activity);
         }
         Err(Failure::usage(format!(
-            "activity {name:?} wants the handler {:?}, which this binary has not: `{} handlers` lists them",
+            "activity {name:?} wants the handler {:?}, which {1} does not have: `{1} handlers` lists its own",
             activity.handler,
             app.name()
         )))

@@ -4,6 +4,7 @@
 //! proof that it was checked.
 
 mod check;
+mod config;
 mod fault;
 mod from_tree;
 mod handlers;
@@ -12,6 +13,7 @@ mod read;
 mod tree;
 mod types;
 
+pub use config::{not_one_of, read_config};
 pub use fault::{Fault, Faults};
 pub use raw::schema;
 pub use read::{ReadOptions, parse, read};

@@ -60,6 +60,11 @@ impl Node {
         Ok(build(root, String::new(), None))
     }
 
+    /// A value that comes from no file: it has paths and no places.
+    pub(crate) fn of_value(value: &Value) -> Self {
+        place_nowhere(value, String::new())
+    }
+
     /// The value of a key.
     pub(crate) fn get(&self, key: &str) -> Option<&Self> {
         self.entries()
@@ -190,6 +195,27 @@ fn build(bare: Spanned<Bare>, path: String, key_at: Option<Mark>) -> Node {
             });
             (Kind::Map(entries.collect()), key_at.unwrap_or(own))
         }
+    };
+    Node { path, at, kind }
+}
+
+fn place_nowhere(value: &Value, path: String) -> Node {
+    let at = Mark::default();
+    let kind = match value {
+        Value::Array(items) => {
+            let items = items.iter().enumerate();
+            let items = items.map(|(index, item)| place_nowhere(item, format!("{path}[{index}]")));
+            Kind::List(items.collect())
+        }
+        Value::Object(entries) => {
+            let entries = entries.iter().map(|(key, value)| Entry {
+                key: key.clone(),
+                key_at: at,
+                value: place_nowhere(value, join(&path, key)),
+            });
+            Kind::Map(entries.collect())
+        }
+        scalar => Kind::Scalar(scalar.clone()),
     };
     Node { path, at, kind }
 }
