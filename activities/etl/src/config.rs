@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stepfleet_activity::catalogue::{not_one_of, read_config};
 use stepfleet_activity::{Catalogue, ConfigFault};
@@ -34,7 +34,8 @@ pub enum SetUpError {
 }
 
 /// A number of bytes: an integer, or a text like `512MB` or `1GiB`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-kind" = "bytes, like 512MB or 1GiB"))]
 #[serde(
     untagged,
     expecting = "a number of bytes like 1073741824, 512MB or 1GiB"
@@ -52,15 +53,18 @@ struct RawConfig {
     warehouse: String,
     /// Files in one load at most.
     #[serde(default = "default_max_files")]
+    #[schemars(range(min = 1, max = 10_000))]
     max_files: u64,
     /// Bytes in one load at most; a single file over it is loaded alone.
     #[serde(default = "default_max_bytes")]
     max_bytes: Size,
-    /// How long an object must have been there, like `10s`.
+    /// How long an object must have been there before it is loaded.
     #[serde(default = "default_settle")]
+    #[schemars(extend("x-kind" = "duration, 0s to 1day"))]
     settle: String,
-    /// For how long a table is held before another may take over, like `5m`.
+    /// For how long a table is held before another load may take over.
     #[serde(default = "default_lease")]
+    #[schemars(extend("x-kind" = "duration, 5s to 1day"))]
     lease: String,
 }
 

@@ -115,3 +115,95 @@ fn a_shared_catalogue_is_fine_and_says_what_is_others() {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
 }
+
+#[test]
+fn handlers_say_what_their_config_and_input_are() {
+    let (code, text, _) = run(&["handlers"]);
+    assert_eq!(code, Some(0));
+    let squeezed: Vec<String> = text
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    for line in [
+        "warehouse text required The name of a warehouse of the catalogue.",
+        "max_files whole number, 1 to 10000 200 Files in one load at most.",
+        "max_bytes bytes, like 512MB or 1GiB 1GiB Bytes in one load at most; a single file over it is loaded alone.",
+        "settle duration, 0s to 1day 10s How long an object must have been there before it is loaded.",
+        "format csv | json required How the files are written.",
+        "header true | false false Whether each CSV file begins with a line of names.",
+        "columns list of text none The columns in the files' order; without them, the table's own.",
+    ] {
+        assert!(squeezed.iter().any(|one| one == line), "{line}\n{text}");
+    }
+    let (code, json, _) = run(&["handlers", "--json"]);
+    assert_eq!(code, Some(0));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json[0]["name"], "etl.s3-load");
+    assert_eq!(json[0]["cancel"], "cancel-safe");
+    let settle = &json[0]["config"]["properties"]["settle"];
+    assert_eq!(
+        (settle["type"].as_str(), settle["default"].as_str()),
+        (Some("string"), Some("10s"))
+    );
+    assert_eq!(json[0]["input"]["required"][0], "bucket");
+}
+
+#[test]
+fn overlays_are_merged_printed_and_blamed() {
+    let folder = folder("overlays");
+    let base = write(&folder, "base.yaml", CATALOGUE);
+    let prod = "fleet: prod\nactivities:\n  load:\n    worker: {slots: 7}\n";
+    let prod = write(&folder, "prod.yaml", prod);
+    let wrong = "activities:\n  load:\n    config: {max_flies: 7}\n";
+    let wrong = write(&folder, "wrong.yaml", wrong);
+    let both = ["check", "--catalogue", &base, "--catalogue", &prod];
+    let (code, text, error) = run(&both);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(text.contains("load by etl.s3-load: 7 slots"), "{text}");
+    let (code, text, error) = run(&[&both[..], &["--print"]].concat());
+    assert_eq!(code, Some(0), "{error}");
+    assert!(error.contains("fleet prod: 3 activities"), "{error}");
+    assert!(
+        text.starts_with("version: 1  # "),
+        "only the catalogue: {text}"
+    );
+    assert!(
+        text.contains("slots: 7  # ") && text.contains("prod.yaml:4\n"),
+        "{text}"
+    );
+    let printed = write(&folder, "printed.yaml", &text);
+    let (code, again, error) = run(&["check", "--catalogue", &printed, "--print"]);
+    assert_eq!(code, Some(0), "{error}");
+    let places = text.lines().map(|line| line.split("  # ").next());
+    assert!(places.eq(again.lines().map(Some)), "{again}");
+    let (code, _, error) = run(&[&both[..], &["--catalogue", &wrong]].concat());
+    assert_eq!(code, Some(64));
+    let place = "wrong.yaml:3:25: activities.load.config.max_flies: `max_flies` is no key here";
+    assert!(error.contains(place), "{error}");
+    assert!(error.contains("did you mean `max_files`?"), "{error}");
+}
+
+#[test]
+fn help_teaches_by_example() {
+    for (args, says) in [
+        (
+            &["--help"][..],
+            "etl-worker check --catalogue fleet.yaml --catalogue prod.yaml --print",
+        ),
+        (
+            &["setup", "--help"],
+            "--role-arn arn:aws:iam::123456789012:role/load-states",
+        ),
+        (&["setup", "--help"], "[env: STEPFLEET_STATES_ROLE=]"),
+    ] {
+        let (code, text, _) = run(args);
+        assert_eq!(code, Some(0), "{args:?}");
+        assert!(text.contains(says), "{says} is not in\n{text}");
+    }
+    let (code, _, error) = run(&["setup", "--role-arn", "load-states"]);
+    assert_eq!(code, Some(64));
+    assert!(
+        error.contains("arn:aws:iam::<account>:role/<name>"),
+        "{error}"
+    );
+}

@@ -3,13 +3,14 @@
 //! A binary implements [`App`] and hands it to [`main`].
 
 mod args;
+mod fields;
 mod list;
 
 use std::fmt::Display;
 use std::process::ExitCode;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 use futures::future::BoxFuture;
 use stepfleet_activity::catalogue::{self, Activity, Catalogue, ReadOptions};
 use stepfleet_activity::{ActivityError, ActivityTask, HandlerSpec, Output};
@@ -53,13 +54,23 @@ pub trait App: Send + Sync {
     ) -> BoxFuture<'a, Result<BoxActivity, BoxError>>;
 
     /// Makes what its activities need outside, and says what it made; on a dry
-    /// run only says what it would make.
+    /// run only says what it would make. Doing it again changes nothing.
     fn setup<'a>(
         &'a self,
         aws: &'a SdkConfig,
         catalogue: &'a Catalogue,
-        dry_run: bool,
+        options: &'a SetupOptions,
     ) -> BoxFuture<'a, Result<(), BoxError>>;
+}
+
+/// What `setup` was told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SetupOptions {
+    /// Only say what would be made.
+    pub dry_run: bool,
+    /// The role that state machines run as, if one was named.
+    pub role_arn: Option<String>,
 }
 
 /// A failure with its exit code; what it says has no prefix yet.
@@ -86,8 +97,7 @@ impl Failure {
 
 /// The whole of a worker binary: reads the command line and does what it says.
 pub async fn main(app: impl App) -> ExitCode {
-    let command = Args::command().name(app.name()).about(app.about());
-    let parsed = command
+    let parsed = args::command(app.name(), app.about())
         .try_get_matches()
         .and_then(|matches| Args::from_arg_matches(&matches));
     let args = match parsed {
@@ -113,22 +123,35 @@ async fn dispatch(app: &impl App, args: &Args) -> Result<ExitCode, Failure> {
             print!("{}", list::handlers(app.name(), &app.handlers(), *json));
             Ok(ExitCode::SUCCESS)
         }
-        Some(Command::Check) => {
-            let catalogue = read(app, args)?;
-            let served = chosen(app, args, &catalogue)?;
-            print!("{}", list::checked(app.name(), &catalogue, &served));
-            Ok(ExitCode::SUCCESS)
-        }
-        Some(Command::Setup { dry_run }) => {
+        Some(Command::Check { print }) => check(app, args, *print),
+        Some(Command::Setup { dry_run, role_arn }) => {
             log(args.log_format);
             let catalogue = read(app, args)?;
             let aws = load_aws(&catalogue).await;
-            let made = app.setup(&aws, &catalogue, *dry_run).await;
+            let options = SetupOptions {
+                dry_run: *dry_run,
+                role_arn: role_arn.clone(),
+            };
+            let made = app.setup(&aws, &catalogue, &options).await;
             made.map_err(|error| Failure::failed(chain(&*error)))?;
             Ok(ExitCode::SUCCESS)
         }
         None => run(app, args).await,
     }
+}
+
+/// Where the catalogue itself is printed, standard output has nothing else.
+fn check(app: &impl App, args: &Args, print: bool) -> Result<ExitCode, Failure> {
+    let catalogue = read(app, args)?;
+    let served = chosen(app, args, &catalogue)?;
+    let checked = list::checked(app.name(), &catalogue, &served);
+    if print {
+        print!("{}", catalogue.to_yaml());
+        eprint!("{checked}");
+    } else {
+        print!("{checked}");
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn run(app: &impl App, args: &Args) -> Result<ExitCode, Failure> {
@@ -180,15 +203,15 @@ fn nothing_to_serve(app: &impl App, catalogue: &Catalogue) -> String {
 }
 
 fn read(app: &impl App, args: &Args) -> Result<Catalogue, Failure> {
-    let Some(path) = &args.catalogue else {
+    if args.catalogue.is_empty() {
         return Err(Failure::usage(
             "name the catalogue: --catalogue fleet.yaml (or set STEPFLEET_CATALOGUE)",
         ));
-    };
+    }
     let options = ReadOptions {
         allow_short_periods: args.allow_short_periods,
     };
-    let catalogue = catalogue::read(path, &options)
+    let catalogue = catalogue::read_all(&args.catalogue, &options)
         .map_err(|faults| Failure::usage(format!("the catalogue has faults\n{faults}")))?;
     catalogue
         .check_handlers(app.areas(), &app.handlers())

@@ -1,16 +1,15 @@
 //! What only a binary can check: its handlers and their configs.
 
 use super::check::Sink;
-use super::fault::{Fault, Faults, nearest};
+use super::fault::{Fault, Faults, File, nearest};
 use super::tree::{Node, join};
 use super::types::{Activity, Catalogue};
 use crate::handler::{ConfigFault, HandlerSpec};
 
-/// The file that a catalogue was read from.
+/// The files that a catalogue was read from, and what they say together.
 #[derive(Debug)]
 pub(crate) struct Source {
-    pub(crate) file: String,
-    pub(crate) text: String,
+    pub(crate) files: Vec<File>,
     pub(crate) root: Node,
 }
 
@@ -18,7 +17,7 @@ impl Source {
     /// A fault at a path, or where the nearest part of it is written.
     fn fault(&self, path: &str, message: String) -> Fault {
         let (node, _) = self.root.locate(path);
-        Sink::new(&self.file, &self.text).fault(node.at, path.to_owned(), message)
+        Sink::new(&self.files).fault(node.at, path.to_owned(), message)
     }
 }
 
@@ -55,7 +54,7 @@ impl Catalogue {
         let known = Known { areas, handlers };
         let activities = self.activities.values();
         let faults = activities.flat_map(|activity| self.check_handler(activity, known));
-        Faults::of(faults.collect()).map_or(Ok(()), Err)
+        Faults::of(faults.collect(), &self.source.files).map_or(Ok(()), Err)
     }
 
     fn check_handler(&self, activity: &Activity, known: Known<'_>) -> Vec<Fault> {
