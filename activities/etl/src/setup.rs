@@ -159,6 +159,7 @@ mod tests {
                 transient.name(),
                 names::SHUTDOWN,
                 names::TIMEOUT,
+                "States.Timeout",
                 "States.HeartbeatTimeout"
             ])
         );

@@ -14,7 +14,7 @@ use super::{Received, layered};
 use crate::shutdown::Phase;
 
 layered! {
-    /// Fails with `States.Timeout` at the activity's timeout and with
+    /// Fails with `Worker.Timeout` at the activity's timeout and with
     /// `Worker.Shutdown` at a second signal; both drop what it wraps.
     Limits
 }
