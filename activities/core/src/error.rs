@@ -21,9 +21,9 @@ pub mod names {
     pub const BAD_INPUT: &str = "Worker.BadInput";
     /// The handler panicked.
     pub const PANIC: &str = "Worker.Panic";
-    /// The attempt ran into the activity's timeout inside the worker; the name
-    /// that Step Functions itself would use, so that one `Retry` matches both.
-    pub const TIMEOUT: &str = "States.Timeout";
+    /// The attempt ran into the activity's timeout inside the worker. Retry, as
+    /// after `States.Timeout`, which is Step Functions' own and not ours to say.
+    pub const TIMEOUT: &str = "Worker.Timeout";
 }
 
 /// What a caller can do about a failure.
@@ -65,15 +65,20 @@ impl Area {
     /// Activities that came without an area of their own.
     pub const ACTIVITY: Self = Self("Activity");
 
-    /// An area of one's own. The name must not be `States`: Step Functions keeps it.
+    /// An area of one's own. The name must not be `States`, nor begin with
+    /// `States.`: Step Functions keeps these names.
     ///
     /// # Panics
-    /// At compile time where it is used in a constant: if the name is empty or `States`.
+    /// At compile time where it is used in a constant: if the name is empty or
+    /// one that Step Functions keeps.
     pub const fn new(name: &'static str) -> Self {
         let bytes = name.as_bytes();
         assert!(!bytes.is_empty(), "an area has a name");
         assert!(
-            !matches!(bytes, b"States"),
+            !matches!(
+                bytes,
+                b"States" | [b'S', b't', b'a', b't', b'e', b's', b'.', ..]
+            ),
             "Step Functions reserves `States`"
         );
         Self(name)
@@ -150,6 +155,10 @@ fn truncate(text: &mut String, max: usize) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
 
     #[test]
@@ -159,6 +168,24 @@ mod tests {
             (error.name(), error.cause(), error.class()),
             ("Load.Conflict", "held", Class::Conflict)
         );
+    }
+
+    #[test]
+    fn no_name_of_ours_is_one_that_step_functions_keeps() {
+        for name in [
+            names::SHUTDOWN,
+            names::OUTPUT_TOO_LARGE,
+            names::BAD_INPUT,
+            names::PANIC,
+            names::TIMEOUT,
+        ] {
+            assert!(name.starts_with("Worker."), "{name}");
+        }
+        for kept in ["States", "States.Mine", ""] {
+            let made = std::panic::catch_unwind(|| Area::new(kept));
+            assert!(made.is_err(), "{kept}");
+        }
+        assert_eq!(Area::new("Statesman"), Area("Statesman"));
     }
 
     #[test]
@@ -172,14 +199,36 @@ mod tests {
         );
     }
 
-    proptest::proptest! {
+    /// Characters of one to four bytes, beginning at any offset, far over the limit.
+    fn long(max: usize) -> impl Strategy<Value = String> {
+        let character = select(vec!['a', '\u{7f}', 'é', '€', '\u{ffff}', '🦀']);
+        (0..4usize, vec(character, 1..9)).prop_map(move |(offset, pattern)| {
+            let pattern: String = pattern.into_iter().collect();
+            "x".repeat(offset) + &pattern.repeat(max / pattern.len() + 2)
+        })
+    }
+
+    /// What is kept is the longest beginning that fits.
+    fn is_cut_well(whole: &str, kept: &str, max: usize) -> bool {
+        let next = whole
+            .strip_prefix(kept)
+            .and_then(|rest| rest.chars().next());
+        kept.len() <= max && next.is_some_and(|next| kept.len() + next.len_utf8() > max)
+    }
+
+    proptest! {
         #[test]
-        fn never_over_the_limit_and_always_a_prefix(cause in ".{0,40}", times in 1usize..2000) {
-            let whole = cause.repeat(times);
-            let error = ActivityError::named("X", Class::Permanent, &whole);
-            proptest::prop_assert!(error.cause().len() <= MAX_CAUSE);
-            proptest::prop_assert!(whole.starts_with(error.cause()));
-            proptest::prop_assert!(whole.len() - error.cause().len() < 4 || error.cause().len() > MAX_CAUSE - 4);
+        fn long_names_and_causes_keep_all_that_fits(name in long(256), cause in long(32_768)) {
+            let error = ActivityError::named(&name, Class::Permanent, &cause);
+            prop_assert!(is_cut_well(&name, error.name(), 256), "{}", error.name());
+            prop_assert!(is_cut_well(&cause, error.cause(), 32_768));
+        }
+
+        #[test]
+        fn what_fits_is_not_cut(name in "\\PC{0,64}", cause in "\\PC{0,400}") {
+            let error = ActivityError::named(&name, Class::Poison, &cause);
+            prop_assert_eq!(error.name(), &name);
+            prop_assert_eq!(error.cause(), &cause);
         }
     }
 }

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::Catalogue;
+
 /// What happens when a handler's future is dropped because its attempt is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -21,6 +23,19 @@ pub struct ConfigFault {
     pub path: String,
     /// What was found and what is allowed.
     pub message: String,
+    /// What was probably meant.
+    pub suggestion: Option<String>,
+}
+
+impl ConfigFault {
+    /// A fault at a path inside `config`: what was found and what is allowed.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            message: message.into(),
+            suggestion: None,
+        }
+    }
 }
 
 /// What a binary says of one of its handlers.
@@ -36,8 +51,9 @@ pub struct HandlerSpec {
     pub config_schema: fn() -> Value,
     /// The JSON Schema of its input.
     pub input_schema: fn() -> Value,
-    /// Reads `config` by the handler's own type and says what is wrong with it.
-    pub check_config: fn(&Value) -> Result<(), Vec<ConfigFault>>,
+    /// Reads `config` by the handler's own type and says what is wrong with it,
+    /// also with what it names elsewhere in the catalogue.
+    pub check_config: fn(&Value, &Catalogue) -> Result<(), Vec<ConfigFault>>,
 }
 
 impl std::fmt::Debug for HandlerSpec {

@@ -16,6 +16,19 @@ const SHOWN: usize = 8;
 ///
 /// Whoever holds it may report in the attempt's name, so it has no `Display`
 /// and no `Serialize`, and `Debug` shows its first 8 characters only.
+///
+/// ```
+/// let token = stepfleet_activity::TaskToken::new("AQDAAAAKgAAA");
+/// assert_eq!(format!("{token:?}"), "TaskToken(AQDAAAAK…)");
+/// ```
+/// ```compile_fail,E0277
+/// let token = stepfleet_activity::TaskToken::new("AQDAAAAKgAAA");
+/// println!("{token}");
+/// ```
+/// ```compile_fail,E0277
+/// let token = stepfleet_activity::TaskToken::new("AQDAAAAKgAAA");
+/// let _ = serde_json::to_string(&token);
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct TaskToken(Arc<str>);
 
@@ -113,5 +126,27 @@ mod tests {
         let token = TaskToken::new("ÄAAAKgAAAAIAAAAAAAAAAQ");
         assert_eq!(format!("{token:?}"), "TaskToken(ÄAAAKgAA…)");
         assert_eq!(TaskToken::new("abc").short(), "abc");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_task_that_is_logged_never_shows_its_token(start in "[A-Za-z0-9+/]{8}", rest in "[A-Za-z0-9+/]{9,90}") {
+            let task = ActivityTask {
+                name: "load".into(),
+                token: TaskToken::new(format!("{start}{rest}")),
+                input: Value::Null,
+                context: TaskContext {
+                    attempt: None,
+                    received: Timestamp::UNIX_EPOCH,
+                    deadline: Timestamp::UNIX_EPOCH,
+                    heartbeat_interval: Duration::from_secs(1),
+                    progress: Progress::default(),
+                },
+            };
+            let shown = format!("{task:?} {:?} {task:#?}", task.token.clone());
+            let token = format!("TaskToken({start}…)");
+            proptest::prop_assert!(shown.contains(&token), "{shown}");
+            proptest::prop_assert!(!shown.contains(&rest), "{shown}");
+        }
     }
 }

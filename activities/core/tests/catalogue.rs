@@ -406,6 +406,7 @@ fn no_aws_crate_and_no_runtime_in_the_dependencies() {
             "metadata",
             "--format-version",
             "1",
+            "--offline",
             "--filter-platform",
             "x86_64-unknown-linux-gnu",
             "--manifest-path",
@@ -413,6 +414,8 @@ fn no_aws_crate_and_no_runtime_in_the_dependencies() {
         .arg(root().join("Cargo.toml"))
         .output()
         .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
     let own = metadata["packages"].as_array().unwrap().iter();

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use stepfleet_activity::ConfigFault;
+use stepfleet_activity::catalogue::{not_one_of, read_config};
+use stepfleet_activity::{Catalogue, ConfigFault};
 
 /// A settings object that cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -33,8 +34,12 @@ pub enum SetUpError {
 }
 
 /// A number of bytes: an integer, or a text like `512MB` or `1GiB`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-kind" = "bytes, like 512MB or 1GiB"))]
+#[serde(
+    untagged,
+    expecting = "a number of bytes like 1073741824, 512MB or 1GiB"
+)]
 enum Size {
     Bytes(u64),
     Text(String),
@@ -48,15 +53,18 @@ struct RawConfig {
     warehouse: String,
     /// Files in one load at most.
     #[serde(default = "default_max_files")]
+    #[schemars(range(min = 1, max = 10_000))]
     max_files: u64,
     /// Bytes in one load at most; a single file over it is loaded alone.
     #[serde(default = "default_max_bytes")]
     max_bytes: Size,
-    /// How long an object must have been there, like `10s`.
+    /// How long an object must have been there before it is loaded.
     #[serde(default = "default_settle")]
+    #[schemars(extend("x-kind" = "duration, 0s to 1day"))]
     settle: String,
-    /// For how long a table is held before another may take over, like `5m`.
+    /// For how long a table is held before another load may take over.
     #[serde(default = "default_lease")]
+    #[schemars(extend("x-kind" = "duration, 5s to 1day"))]
     lease: String,
 }
 
@@ -95,14 +103,13 @@ impl LoadConfig {
     /// # Errors
     /// With every fault, each with its path inside `config`.
     pub fn read(value: &Value) -> Result<Self, Vec<ConfigFault>> {
-        let raw =
-            RawConfig::deserialize(value).map_err(|error| vec![fault("", error.to_string())])?;
+        let raw: RawConfig = read_config(value).map_err(|fault| vec![fault])?;
         let mut faults = Vec::new();
         let max_files = usize::try_from(raw.max_files).unwrap_or(usize::MAX);
         if !(1..=10_000).contains(&max_files) {
             faults.push(fault(
                 "max_files",
-                format!("{max_files} is not in 1 to 10000"),
+                format!("found {max_files}; allowed is 1 to 10000"),
             ));
         }
         let max_bytes = match &raw.max_bytes {
@@ -112,13 +119,16 @@ impl LoadConfig {
         if max_bytes.is_none_or(|bytes| bytes == 0) {
             faults.push(fault(
                 "max_bytes",
-                "must be a positive number of bytes, like 1073741824, 512MB or 1GiB".to_owned(),
+                "allowed is a positive number of bytes, like 1073741824, 512MB or 1GiB".to_owned(),
             ));
         }
         let settle = duration("settle", &raw.settle, Duration::ZERO, &mut faults);
         let lease = duration("lease", &raw.lease, Duration::from_secs(5), &mut faults);
         if raw.warehouse.is_empty() {
-            faults.push(fault("warehouse", "must name a warehouse".to_owned()));
+            faults.push(fault(
+                "warehouse",
+                "found ``; allowed is the name of a warehouse".to_owned(),
+            ));
         }
         if !faults.is_empty() {
             return Err(faults);
@@ -138,16 +148,19 @@ pub(crate) fn schema() -> Value {
     schemars::schema_for!(RawConfig).to_value()
 }
 
-/// Whether `config` can be read.
-pub(crate) fn check(value: &Value) -> Result<(), Vec<ConfigFault>> {
-    LoadConfig::read(value).map(drop)
+/// Whether `config` can be read, and its warehouse is one of the catalogue's.
+pub(crate) fn check(value: &Value, catalogue: &Catalogue) -> Result<(), Vec<ConfigFault>> {
+    let config = LoadConfig::read(value)?;
+    if catalogue.warehouses.contains_key(&config.warehouse) {
+        return Ok(());
+    }
+    let known = catalogue.warehouses.keys().map(String::as_str);
+    let named = ("warehouse", config.warehouse.as_str());
+    Err(vec![not_one_of("warehouse", named, known)])
 }
 
 fn fault(path: &str, message: String) -> ConfigFault {
-    ConfigFault {
-        path: path.to_owned(),
-        message,
-    }
+    ConfigFault::new(path, message)
 }
 
 fn duration(path: &str, text: &str, min: Duration, faults: &mut Vec<ConfigFault>) -> Duration {
@@ -158,7 +171,7 @@ fn duration(path: &str, text: &str, min: Duration, faults: &mut Vec<ConfigFault>
             let least = humantime::format_duration(min);
             faults.push(fault(
                 path,
-                format!("{text:?} is not a duration of {least} to 1day, like 30s or 5m"),
+                format!("found `{text}`; allowed is a duration of {least} to 1day, like 30s or 5m"),
             ));
             Duration::ZERO
         }
@@ -221,7 +234,8 @@ mod tests {
         );
         let faults =
             LoadConfig::read(&json!({"warehouse": "main", "max_flies": 3})).expect_err("typo");
-        assert!(faults[0].message.contains("max_flies"), "{faults:?}");
+        assert_eq!(faults[0].path, "max_flies");
+        assert_eq!(faults[0].suggestion.as_deref(), Some("max_files"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use stepfleet_activity::{ActivityError, Area};
 use crate::input::LoadInput;
 use crate::lease::Lease;
 use crate::outside::{At, Conditional, LedgerRow, Loaded, ObjectStore, State, Warehouse};
+use crate::parts::{self, CopyLimits, Original};
 
 /// Moves at once.
 const MOVES: usize = 8;
@@ -21,6 +22,7 @@ pub(crate) struct Finisher<'a, S, W> {
     pub(crate) store: &'a S,
     pub(crate) warehouse: &'a W,
     pub(crate) input: &'a LoadInput,
+    pub(crate) limits: CopyLimits,
 }
 
 impl<S: ObjectStore, W: Warehouse> Finisher<'_, S, W> {
@@ -53,7 +55,9 @@ impl<S: ObjectStore, W: Warehouse> Finisher<'_, S, W> {
         Ok((verified.values().sum(), moved))
     }
 
-    /// Compares what the COPY says with what the ledger has, and marks it.
+    /// Compares what the COPY says with what the ledger has, and marks it. The
+    /// Data API forgets a statement after 24 hours; what a COPY has loaded is in
+    /// the warehouse's history for days, and is found by its manifest.
     async fn verify(&self, batch_id: &str) -> Result<Loaded, ActivityError> {
         let statements = self.warehouse.statements(batch_id).await?;
         let finished = statements
@@ -66,6 +70,10 @@ impl<S: ObjectStore, W: Warehouse> Finisher<'_, S, W> {
         let loaded = match query {
             Some(query) => self.warehouse.loaded(query).await?,
             None => None,
+        };
+        let loaded = match loaded {
+            None => self.warehouse.loaded_by_manifest(batch_id).await?,
+            found => found,
         };
         let ledgered = self.warehouse.ledgered_files(batch_id).await?;
         match loaded {
@@ -89,7 +97,13 @@ impl<S: ObjectStore, W: Warehouse> Finisher<'_, S, W> {
             bucket: &self.input.bucket,
             key: &row.key,
         };
-        if self.store.copy(from, &row.etag, &to).await? != Conditional::Done(()) {
+        let original = Original {
+            at: from,
+            etag: &row.etag,
+            bytes: row.bytes,
+        };
+        let copied = parts::copy(self.store, original, &to, self.limits).await?;
+        if copied != Conditional::Done(()) {
             return Ok(false);
         }
         Ok(self.store.delete(from, &row.etag).await? != Conditional::Refused)
@@ -98,13 +112,13 @@ impl<S: ObjectStore, W: Warehouse> Finisher<'_, S, W> {
 
 fn unverified(batch_id: &str, ledgered: u64, found: Option<Loaded>) -> ActivityError {
     let found = found.map_or_else(
-        || "SYS_LOAD_HISTORY has no completed COPY of it".to_owned(),
+        || "SYS_LOAD_HISTORY, which keeps some days, has no completed COPY of it".to_owned(),
         |loaded| format!("COPY says {} files and {} rows", loaded.files, loaded.rows),
     );
     ActivityError::permanent(
         Area::LOAD,
         format!(
-            "batch {batch_id} is in the ledger with {ledgered} files, but {found}; nothing was moved: compare the table with the manifest, then set `verified` in stepfleet.ledger by hand"
+            "batch {batch_id} is in the ledger with {ledgered} files, but {found}; nothing was moved: compare the table with the manifest, then UPDATE stepfleet.ledger SET verified = true WHERE batch_id = '{batch_id}'"
         ),
     )
 }

@@ -41,6 +41,23 @@ impl Held {
 
 static NONCE: AtomicU64 = AtomicU64::new(0);
 
+/// Where a lease is, and which writing of it is ours.
+#[derive(Debug, Clone)]
+pub(crate) struct Mark {
+    bucket: String,
+    key: String,
+    pub(crate) etag: String,
+}
+
+impl Mark {
+    pub(crate) fn at(&self) -> At<'_> {
+        At {
+            bucket: &self.bucket,
+            key: &self.key,
+        }
+    }
+}
+
 /// A lease that we hold.
 #[derive(Debug)]
 pub(crate) struct Lease {
@@ -97,6 +114,15 @@ impl Lease {
             reason: "another worker has taken it over; what is loaded so far is in the ledger, and the next run goes on from there".to_owned(),
             class: Class::Conflict,
         })
+    }
+
+    /// What tells whether the lease is still this one.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            bucket: self.bucket.clone(),
+            key: self.key.clone(),
+            etag: self.etag.clone(),
+        }
     }
 
     /// Gives the table free. A failure only means that it is free later.

@@ -3,6 +3,8 @@
 
 mod batch;
 mod call;
+mod cancel;
+mod commit;
 mod config;
 mod finish;
 mod input;
@@ -10,6 +12,7 @@ mod lease;
 mod load;
 mod metrics;
 mod outside;
+mod parts;
 mod plan;
 mod redshift;
 mod s3;

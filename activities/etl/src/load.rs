@@ -1,20 +1,18 @@
 //! One run of the loader, from the listing to the move.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use stepfleet_activity::catalogue::Activity;
-use stepfleet_activity::{ActivityError, Area, Catalogue, Class, Clock, SystemClock, TaskContext};
+use stepfleet_activity::{ActivityError, Area, Catalogue, Clock, SystemClock, TaskContext};
 
 use crate::batch::Batch;
 use crate::config::{LoadConfig, SetUpError};
 use crate::finish::Finisher;
 use crate::input::{LoadInput, LoadOutput};
 use crate::lease::Lease;
-use crate::outside::{
-    At, Conditional, Description, LedgerRow, Metrics, Object, ObjectStore, PutIf, State, Warehouse,
-};
-use crate::redshift::{self, DataApi, FIRST_PAUSE};
+use crate::outside::{At, Conditional, LedgerRow, Metrics, Object, ObjectStore, PutIf, Warehouse};
+use crate::parts::CopyLimits;
+use crate::redshift::{self, DataApi};
 use crate::{metrics, plan, s3};
 
 /// The clients that the loader works with.
@@ -69,12 +67,14 @@ impl S3Load {
                 metrics: clients.cloudwatch,
                 clock: Arc::new(SystemClock),
                 config,
+                limits: CopyLimits::default(),
             }),
         })
     }
 
-    /// Loads what is due, once. Dropping the future leaves nothing half-done:
-    /// the next run adopts what the warehouse is still doing.
+    /// Loads what is due, once. Dropping the future leaves nothing half-done: a
+    /// statement that it waits for is cancelled, and what could not be cancelled
+    /// is adopted by the next run.
     ///
     /// # Errors
     /// `Load.Transient`, `Load.Permanent`, `Load.Conflict`, `Load.Poison` or `Worker.BadInput`.
@@ -95,6 +95,7 @@ pub(crate) struct Loader<S, W, M> {
     pub(crate) metrics: M,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: LoadConfig,
+    pub(crate) limits: CopyLimits,
 }
 
 /// What one run has listed and not loaded.
@@ -166,6 +167,7 @@ impl<S: ObjectStore, W: Warehouse, M: Metrics> Loader<S, W, M> {
             store: &self.store,
             warehouse: &self.warehouse,
             input,
+            limits: self.limits,
         };
         let (leftovers, fresh) = self.split(input, &tally.waiting).await?;
         tally.loaded(&leftovers);
@@ -247,117 +249,8 @@ impl<S: ObjectStore, W: Warehouse, M: Metrics> Loader<S, W, M> {
         }
         Ok(())
     }
-
-    /// Submits the batch, or adopts what was submitted, and waits for its end.
-    /// Whatever that was, the ledger says what happened.
-    async fn commit(
-        &self,
-        batch: &Batch,
-        lease: &mut Lease,
-    ) -> Result<Vec<LedgerRow>, ActivityError> {
-        let statements = self.warehouse.statements(&batch.id).await?;
-        let failed = statements
-            .iter()
-            .filter(|statement| statement.state == State::Failed)
-            .count();
-        let adopted = statements
-            .into_iter()
-            .find(|statement| statement.state != State::Failed);
-        let id = match adopted {
-            Some(statement) => statement.id,
-            None => {
-                lease.keep(&self.store).await?;
-                self.unchanged(batch).await?;
-                self.warehouse.submit(batch, &batch.token(failed)).await?
-            }
-        };
-        let ended = self.wait(&id, lease).await?;
-        let input = &batch.input;
-        let mut rows = self
-            .warehouse
-            .ledger(&input.table, &input.bucket, &batch.keys())
-            .await?;
-        rows.retain(|row| batch.files.iter().any(|file| is_of(row, file)));
-        if rows.iter().any(|row| row.batch_id != batch.id) {
-            let cause =
-                "another load took some of these files; the next attempt goes on without them";
-            return Err(ActivityError::conflict(Area::LOAD, cause));
-        }
-        if rows.is_empty() {
-            return Err(self.explain(batch, &ended).await?);
-        }
-        Ok(rows)
-    }
-
-    /// Whether all files are still what was listed. A COPY takes no ETag, so a
-    /// file that is written again between this look and the COPY is loaded as it
-    /// is then, under the ETag of before, and once more under its own: keys have
-    /// to be written once. This look keeps that window to a few seconds.
-    async fn unchanged(&self, batch: &Batch) -> Result<(), ActivityError> {
-        let input = &batch.input;
-        let now = self
-            .store
-            .list(&input.bucket, &input.key("incoming", ""))
-            .await?;
-        let now: HashSet<(&str, &str)> = now
-            .iter()
-            .map(|object| (object.key.as_str(), object.etag.as_str()))
-            .collect();
-        let mut files = batch.files.iter();
-        match files.find(|file| !now.contains(&(file.key.as_str(), file.etag.as_str()))) {
-            None => Ok(()),
-            Some(file) => {
-                let cause = format!(
-                    "{} was replaced or removed since it was listed; nothing was submitted, and the next attempt takes what is there then",
-                    file.key
-                );
-                Err(ActivityError::conflict(Area::LOAD, cause))
-            }
-        }
-    }
-
-    async fn wait(&self, id: &str, lease: &mut Lease) -> Result<Description, ActivityError> {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let looked = self.warehouse.describe(id).await?;
-            if looked.state != State::Running {
-                return Ok(looked);
-            }
-            lease.keep(&self.store).await?;
-            pause = redshift::wait(pause).await;
-        }
-    }
-
-    /// Why a batch is not in the ledger: a file's fault, or the statement's.
-    async fn explain(
-        &self,
-        batch: &Batch,
-        ended: &Description,
-    ) -> Result<ActivityError, ActivityError> {
-        let bad = match ended.copy_query {
-            Some(query) => self.warehouse.bad_file(query).await?,
-            None => None,
-        };
-        if let Some(bad) = bad {
-            let cause = format!(
-                "batch {}: file {}, line {}, column {}: {}; nothing was loaded or moved: mend or remove the file",
-                batch.id, bad.file, bad.line, bad.column, bad.reason
-            );
-            return Ok(ActivityError::poison(Area::LOAD, cause));
-        }
-        let reason = ended
-            .error
-            .as_deref()
-            .unwrap_or("the warehouse gave no reason");
-        let class = match ended.state {
-            State::Finished => Class::Permanent,
-            _ => redshift::classify(reason),
-        };
-        let cause = format!("batch {} was not loaded: {reason}", batch.id);
-        Ok(ActivityError::new(Area::LOAD, class, cause))
-    }
 }
 
-fn is_of(row: &LedgerRow, object: &Object) -> bool {
+pub(crate) fn is_of(row: &LedgerRow, object: &Object) -> bool {
     row.key == object.key && row.etag == object.etag
 }

@@ -48,8 +48,26 @@ pub(crate) enum Conditional<T> {
     Missing,
 }
 
+/// A copy in parts that was begun; it is not seen before it is completed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Upload<'a> {
+    pub(crate) bucket: &'a str,
+    /// Where the whole will be.
+    pub(crate) key: &'a str,
+    pub(crate) id: &'a str,
+}
+
+/// A range of bytes, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// Counted from 1.
+    pub(crate) number: i32,
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+}
+
 /// The bucket.
-pub(crate) trait ObjectStore: Send + Sync {
+pub(crate) trait ObjectStore: Clone + Send + Sync + 'static {
     /// All objects under a prefix, to the last page.
     fn list(&self, bucket: &str, prefix: &str) -> impl Future<Output = Answer<Vec<Object>>> + Send;
     /// The body and the ETag.
@@ -61,13 +79,35 @@ pub(crate) trait ObjectStore: Send + Sync {
         body: Vec<u8>,
         condition: PutIf<'_>,
     ) -> impl Future<Output = Answer<Conditional<String>>> + Send;
-    /// Copies within the bucket, if the source has this ETag.
+    /// Copies within the bucket in one request, if the source has this ETag.
     fn copy(
         &self,
         from: At<'_>,
         etag: &str,
         to: &str,
     ) -> impl Future<Output = Answer<Conditional<()>>> + Send;
+    /// Begins a copy in parts, if the source has this ETag; the answer is its id.
+    fn begin(
+        &self,
+        from: At<'_>,
+        etag: &str,
+        to: &str,
+    ) -> impl Future<Output = Answer<Conditional<String>>> + Send;
+    /// Copies a part, if the source has this ETag; the answer is the part's own.
+    fn copy_part(
+        &self,
+        from: (At<'_>, &str),
+        upload: Upload<'_>,
+        part: Part,
+    ) -> impl Future<Output = Answer<Conditional<String>>> + Send;
+    /// Makes an object of the parts with these ETags, in order.
+    fn complete(
+        &self,
+        upload: Upload<'_>,
+        etags: &[String],
+    ) -> impl Future<Output = Answer<()>> + Send;
+    /// Gives a copy in parts up.
+    fn abort(&self, upload: Upload<'_>) -> impl Future<Output = Answer<()>> + Send;
     /// Deletes, if the object has this ETag.
     fn delete(
         &self,
@@ -83,8 +123,17 @@ pub(crate) enum State {
     Running,
     /// Committed.
     Finished,
-    /// Rolled back: failed or aborted.
+    /// Rolled back by its own fault.
     Failed,
+    /// Rolled back because somebody cancelled it.
+    Cancelled,
+}
+
+impl State {
+    /// Whether it has ended and left nothing.
+    pub(crate) fn is_rolled_back(self) -> bool {
+        matches!(self, Self::Failed | Self::Cancelled)
+    }
 }
 
 /// A statement in a listing.
@@ -111,6 +160,7 @@ pub(crate) struct LedgerRow {
     pub(crate) etag: String,
     /// The UTC day of the load, which is a folder of `processed/`.
     pub(crate) dt: String,
+    pub(crate) bytes: u64,
     pub(crate) verified: bool,
 }
 
@@ -131,12 +181,14 @@ pub(crate) struct BadFile {
 }
 
 /// The warehouse, in the loader's terms.
-pub(crate) trait Warehouse: Send + Sync {
+pub(crate) trait Warehouse: Clone + Send + Sync + 'static {
     /// Submits the load as one transaction under the batch's name; the same
     /// token answers with the statement that it has made before.
     fn submit(&self, batch: &Batch, token: &str) -> impl Future<Output = Answer<String>> + Send;
     /// All statements submitted under a batch's name.
     fn statements(&self, batch_id: &str) -> impl Future<Output = Answer<Vec<Statement>>> + Send;
+    /// Asks for a statement's end. Fails where there is nothing to cancel any more.
+    fn cancel(&self, id: &str) -> impl Future<Output = Answer<()>> + Send;
     /// Where a statement is.
     fn describe(&self, id: &str) -> impl Future<Output = Answer<Description>> + Send;
     /// The ledger's rows for these keys of a table and a bucket, with any ETag.
@@ -150,6 +202,11 @@ pub(crate) trait Warehouse: Send + Sync {
     fn ledgered_files(&self, batch_id: &str) -> impl Future<Output = Answer<u64>> + Send;
     /// What a COPY loaded.
     fn loaded(&self, query: i64) -> impl Future<Output = Answer<Option<Loaded>>> + Send;
+    /// What the last COPY of a batch loaded, found by the manifest that it read.
+    fn loaded_by_manifest(
+        &self,
+        batch_id: &str,
+    ) -> impl Future<Output = Answer<Option<Loaded>>> + Send;
     /// Where a COPY failed, if a file is at fault.
     fn bad_file(&self, query: i64) -> impl Future<Output = Answer<Option<BadFile>>> + Send;
     /// Marks a batch's rows verified.

@@ -95,7 +95,7 @@ impl DataApi {
             match state(looked.status()) {
                 State::Running => pause = wait(pause).await,
                 State::Finished => return Ok(looked.has_result_set() == Some(true)),
-                State::Failed => {
+                State::Failed | State::Cancelled => {
                     let reason = looked.error().unwrap_or("no reason given").to_owned();
                     return Err(CallError {
                         what: format!("statement {id}"),
@@ -178,6 +178,16 @@ impl Warehouse for DataApi {
         Ok(statements)
     }
 
+    async fn cancel(&self, id: &str) -> Answer<()> {
+        self.client
+            .cancel_statement()
+            .id(id)
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| failed(format!("cancel statement {id}"), &error))
+    }
+
     async fn describe(&self, id: &str) -> Answer<Description> {
         let looked = self.look(id).await?;
         Ok(Description {
@@ -201,12 +211,13 @@ impl Warehouse for DataApi {
             let named = keys.iter().enumerate();
             parameters.extend(named.map(|(at, key)| (format!("key{at}"), key.clone())));
             for row in self.run(&sql::ledger(keys.len()), &parameters).await? {
-                let [batch_id, key, etag, dt, verified] = columns(row)?;
+                let [batch_id, key, etag, dt, verified, bytes] = columns(row)?;
                 rows.push(LedgerRow {
                     batch_id,
                     key,
                     etag,
                     dt,
+                    bytes: number(&bytes)?,
                     verified: verified == "1",
                 });
             }
@@ -223,14 +234,13 @@ impl Warehouse for DataApi {
 
     async fn loaded(&self, query: i64) -> Answer<Option<Loaded>> {
         let rows = self.run(&sql::loaded(query), &[]).await?;
-        let Some(row) = rows.into_iter().next() else {
-            return Ok(None);
-        };
-        let [files, rows] = columns(row)?;
-        Ok(Some(Loaded {
-            files: number(&files)?,
-            rows: number(&rows)?,
-        }))
+        rows.into_iter().next().map(loaded).transpose()
+    }
+
+    async fn loaded_by_manifest(&self, batch_id: &str) -> Answer<Option<Loaded>> {
+        let manifest = [("manifest".to_owned(), sql::any_manifest(batch_id))];
+        let rows = self.run(sql::LOADED_BY_MANIFEST, &manifest).await?;
+        rows.into_iter().next().map(loaded).transpose()
     }
 
     async fn bad_file(&self, query: i64) -> Answer<Option<BadFile>> {
@@ -292,7 +302,8 @@ pub(crate) fn classify(reason: &str) -> Class {
 fn state(status: Option<&StatusString>) -> State {
     match status {
         Some(StatusString::Finished) => State::Finished,
-        Some(StatusString::Failed | StatusString::Aborted) => State::Failed,
+        Some(StatusString::Failed) => State::Failed,
+        Some(StatusString::Aborted) => State::Cancelled,
         _ => State::Running,
     }
 }
@@ -310,6 +321,14 @@ fn text(field: &Field) -> String {
 fn columns<const N: usize>(row: Vec<String>) -> Answer<[String; N]> {
     row.try_into()
         .map_err(|row: Vec<String>| unexpected(format!("{} columns, not {N}", row.len())))
+}
+
+fn loaded(row: Vec<String>) -> Answer<Loaded> {
+    let [files, rows] = columns(row)?;
+    Ok(Loaded {
+        files: number(&files)?,
+        rows: number(&rows)?,
+    })
 }
 
 fn number(text: &str) -> Answer<u64> {

@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use jiff::Timestamp;
 use stepfleet_activity::Class;
 
 use crate::call::{CallError, failed, status};
-use crate::outside::{Answer, At, Conditional, Object, ObjectStore, PutIf};
+use crate::outside::{Answer, At, Conditional, Object, ObjectStore, Part, PutIf, Upload};
 
 /// The S3 client that the loader is given.
 pub(crate) type Client = aws_sdk_s3::Client;
@@ -95,7 +96,7 @@ impl ObjectStore for Client {
             .copy_object()
             .bucket(from.bucket)
             .key(to)
-            .copy_source(format!("{}/{}", from.bucket, encode(from.key)))
+            .copy_source(source(from))
             .copy_source_if_match(quoted(etag))
             .send()
             .await;
@@ -104,6 +105,89 @@ impl ObjectStore for Client {
             Err(error) => unmet(status(&error))
                 .ok_or_else(|| failed(format!("copy {} to {to}", url(from)), &error)),
         }
+    }
+
+    /// A copy in parts does not take the original's metadata with it by itself.
+    async fn begin(&self, from: At<'_>, etag: &str, to: &str) -> Answer<Conditional<String>> {
+        let what = || format!("begin a copy of {} to {to} in parts", url(from));
+        let head = self.head_object().bucket(from.bucket).key(from.key);
+        let original = match head.if_match(quoted(etag)).send().await {
+            Ok(original) => original,
+            Err(error) => return unmet(status(&error)).ok_or_else(|| failed(what(), &error)),
+        };
+        let begun = self
+            .create_multipart_upload()
+            .bucket(from.bucket)
+            .key(to)
+            .set_content_type(original.content_type)
+            .set_content_encoding(original.content_encoding)
+            .set_metadata(original.metadata)
+            .send()
+            .await
+            .map_err(|error| failed(what(), &error))?;
+        begun
+            .upload_id
+            .map(Conditional::Done)
+            .ok_or_else(|| incomplete(what(), "no id"))
+    }
+
+    async fn copy_part(
+        &self,
+        (from, etag): (At<'_>, &str),
+        upload: Upload<'_>,
+        part: Part,
+    ) -> Answer<Conditional<String>> {
+        let what = || format!("copy part {} of {}", part.number, url(from));
+        let copied = self
+            .upload_part_copy()
+            .bucket(upload.bucket)
+            .key(upload.key)
+            .upload_id(upload.id)
+            .part_number(part.number)
+            .copy_source(source(from))
+            .copy_source_if_match(quoted(etag))
+            .copy_source_range(format!("bytes={}-{}", part.first, part.last))
+            .send()
+            .await;
+        let copied = match copied {
+            Ok(copied) => copied,
+            Err(error) => return unmet(status(&error)).ok_or_else(|| failed(what(), &error)),
+        };
+        copied
+            .copy_part_result
+            .and_then(|result| result.e_tag)
+            .map(Conditional::Done)
+            .ok_or_else(|| incomplete(what(), "no ETag"))
+    }
+
+    async fn complete(&self, upload: Upload<'_>, etags: &[String]) -> Answer<()> {
+        let parts = (1..).zip(etags).map(|(number, etag)| {
+            CompletedPart::builder()
+                .part_number(number)
+                .e_tag(etag)
+                .build()
+        });
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect()));
+        self.complete_multipart_upload()
+            .bucket(upload.bucket)
+            .key(upload.key)
+            .upload_id(upload.id)
+            .multipart_upload(parts.build())
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| failed(format!("complete the copy to {}", upload.key), &error))
+    }
+
+    async fn abort(&self, upload: Upload<'_>) -> Answer<()> {
+        self.abort_multipart_upload()
+            .bucket(upload.bucket)
+            .key(upload.key)
+            .upload_id(upload.id)
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| failed(format!("give up the copy to {}", upload.key), &error))
     }
 
     async fn delete(&self, at: At<'_>, etag: &str) -> Answer<Conditional<()>> {
@@ -134,6 +218,19 @@ fn unmet<T>(status: Option<u16>) -> Option<Conditional<T>> {
 
 fn url(at: At<'_>) -> String {
     format!("s3://{}/{}", at.bucket, at.key)
+}
+
+/// An answer that lacks what it is asked for.
+fn incomplete(what: String, reason: &str) -> CallError {
+    CallError {
+        what,
+        reason: format!("the answer has {reason}"),
+        class: Class::Transient,
+    }
+}
+
+fn source(from: At<'_>) -> String {
+    format!("{}/{}", from.bucket, encode(from.key))
 }
 
 fn bare(etag: &str) -> String {

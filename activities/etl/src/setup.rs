@@ -94,18 +94,17 @@ pub fn plan(catalogue: &Catalogue, role_arn: Option<&str>) -> Vec<SetupStep> {
     steps
 }
 
-/// Takes the steps in order.
-///
-/// # Errors
-/// At the first step that fails; what was done stays, and may be done again.
-pub async fn apply(clients: &Clients, steps: &[SetupStep]) -> Result<(), SetupError> {
-    for step in steps {
-        take(clients, &step.0).await.map_err(|reason| SetupError {
-            step: step.to_string(),
+impl SetupStep {
+    /// Takes the step. Taking it again changes nothing.
+    ///
+    /// # Errors
+    /// If a call fails; what was done stays.
+    pub async fn take(&self, clients: &Clients) -> Result<(), SetupError> {
+        take(clients, &self.0).await.map_err(|reason| SetupError {
+            step: self.to_string(),
             reason,
-        })?;
+        })
     }
-    Ok(())
 }
 
 async fn take(clients: &Clients, step: &Step) -> Result<(), CallError> {
@@ -160,6 +159,7 @@ mod tests {
                 transient.name(),
                 names::SHUTDOWN,
                 names::TIMEOUT,
+                "States.Timeout",
                 "States.HeartbeatTimeout"
             ])
         );

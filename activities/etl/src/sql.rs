@@ -126,7 +126,7 @@ pub(crate) fn ddl() -> Vec<String> {
 pub(crate) fn ledger(count: usize) -> String {
     let keys: Vec<String> = (0..count).map(|at| format!(":key{at}")).collect();
     format!(
-        "SELECT batch_id, object_key, etag, dt, CASE WHEN verified THEN 1 ELSE 0 END FROM stepfleet.ledger WHERE table_name = :table_name AND bucket = :bucket AND object_key IN ({})",
+        "SELECT batch_id, object_key, etag, dt, CASE WHEN verified THEN 1 ELSE 0 END, bytes FROM stepfleet.ledger WHERE table_name = :table_name AND bucket = :bucket AND object_key IN ({})",
         keys.join(", ")
     )
 }
@@ -139,6 +139,15 @@ pub(crate) fn loaded(query: i64) -> String {
     format!(
         "SELECT source_file_count, loaded_rows FROM sys_load_history WHERE query_id = {query} AND status = 'completed'"
     )
+}
+
+/// A COPY that has completed and was rolled back may be there too. The last one
+/// is the one that was committed: after it, the guard stops every other.
+pub(crate) const LOADED_BY_MANIFEST: &str = "SELECT source_file_count, loaded_rows FROM sys_load_history WHERE data_source LIKE :manifest AND status = 'completed' ORDER BY end_time DESC LIMIT 1";
+
+/// The manifest of a batch in any bucket, for `LIKE`.
+pub(crate) fn any_manifest(batch_id: &str) -> String {
+    format!("s3://%/manifests/{batch_id}.json")
 }
 
 pub(crate) fn bad_file(query: i64) -> String {

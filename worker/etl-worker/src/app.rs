@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use stepfleet_activity::HandlerSpec;
 use stepfleet_activity::catalogue::{Activity, Catalogue};
 use stepfleet_etl::{Clients, S3Load, setup};
-use stepfleet_worker::cli::{App, BoxActivity};
+use stepfleet_worker::cli::{App, BoxActivity, SetupOptions};
 use stepfleet_worker::{BoxError, handler_fn};
 
 /// The ETL activities.
@@ -19,6 +19,10 @@ impl App for Etl {
 
     fn about(&self) -> &'static str {
         "Runs the ETL activities of a catalogue"
+    }
+
+    fn areas(&self) -> &'static [&'static str] {
+        &["etl"]
     }
 
     fn handlers(&self) -> Vec<HandlerSpec> {
@@ -44,20 +48,20 @@ impl App for Etl {
         &'a self,
         aws: &'a SdkConfig,
         catalogue: &'a Catalogue,
-        dry_run: bool,
+        options: &'a SetupOptions,
     ) -> BoxFuture<'a, Result<(), BoxError>> {
         async move {
-            let role = std::env::var("STEPFLEET_STATES_ROLE").ok();
-            let steps = setup::plan(catalogue, role.as_deref());
-            for step in &steps {
-                println!("{step}");
-            }
-            if !dry_run {
-                let clients = setup::Clients {
-                    sfn: aws_sdk_sfn::Client::new(aws),
-                    redshiftdata: aws_sdk_redshiftdata::Client::new(aws),
-                };
-                setup::apply(&clients, &steps).await?;
+            let clients = setup::Clients {
+                sfn: aws_sdk_sfn::Client::new(aws),
+                redshiftdata: aws_sdk_redshiftdata::Client::new(aws),
+            };
+            for step in setup::plan(catalogue, options.role_arn.as_deref()) {
+                if options.dry_run {
+                    println!("would {step}");
+                } else {
+                    step.take(&clients).await?;
+                    println!("done: {step}");
+                }
             }
             Ok(())
         }

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use stepfleet_activity::HandlerSpec;
 use stepfleet_activity::catalogue::{Activity, Catalogue};
 use stepfleet_worker::BoxError;
-use stepfleet_worker::cli::{App, BoxActivity};
+use stepfleet_worker::cli::{App, BoxActivity, SetupOptions};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -22,6 +22,10 @@ impl App for Resize {
 
     fn about(&self) -> &'static str {
         "Runs Redshift-resize activities. It has no handler yet."
+    }
+
+    fn areas(&self) -> &'static [&'static str] {
+        &["resize"]
     }
 
     fn handlers(&self) -> Vec<HandlerSpec> {
@@ -42,10 +46,13 @@ impl App for Resize {
         &'a self,
         _: &'a SdkConfig,
         _: &'a Catalogue,
-        _: bool,
+        _: &'a SetupOptions,
     ) -> BoxFuture<'a, Result<(), BoxError>> {
-        async { Err("this binary has no handler yet, so there is nothing to set up".into()) }
-            .boxed()
+        async {
+            println!("resize-worker has no handler yet, so there is nothing to set up");
+            Ok(())
+        }
+        .boxed()
     }
 }
 

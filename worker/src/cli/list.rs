@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
-use stepfleet_activity::HandlerSpec;
 use stepfleet_activity::catalogue::{Activity, Catalogue};
+use stepfleet_activity::{CancelSafety, HandlerSpec};
+
+use super::fields::fields;
 
 /// The handlers of a binary, for people or as JSON.
 pub(super) fn handlers(binary: &str, handlers: &[HandlerSpec], as_json: bool) -> String {
@@ -26,61 +28,50 @@ pub(super) fn handlers(binary: &str, handlers: &[HandlerSpec], as_json: bool) ->
     if handlers.is_empty() {
         return format!("{binary} has no handler yet\n");
     }
-    let mut text = String::new();
-    for spec in handlers {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{}  {}", spec.name, spec.summary);
-        for (what, schema) in [
-            ("config", (spec.config_schema)()),
-            ("input", (spec.input_schema)()),
-        ] {
-            for (at, field) in fields(&schema).iter().enumerate() {
-                let what = if at == 0 { what } else { "" };
-                let _ = writeln!(text, "  {what:<6}  {field}");
-            }
-        }
+    let listed: Vec<String> = handlers.iter().map(handler).collect();
+    listed.join("\n")
+}
+
+/// A handler's name and summary, and a table of its config and its input.
+fn handler(spec: &HandlerSpec) -> String {
+    let dropped = match spec.cancel {
+        CancelSafety::CancelSafe => "is dropped at once, and leaves nothing half-done",
+        CancelSafety::RunsToEnd => "runs to its end, and nothing is reported",
+    };
+    let mut text = format!(
+        "{}\n  {}.\n  An attempt that is closed {dropped}.\n",
+        spec.name, spec.summary
+    );
+    for (what, schema) in [
+        ("config", (spec.config_schema)()),
+        ("input", (spec.input_schema)()),
+    ] {
+        let mut rows = vec![[what, "type", "default", "meaning"].map(str::to_owned)];
+        rows.extend(fields(&schema));
+        text.push('\n');
+        text.push_str(&table(&rows));
     }
     text
 }
 
-/// Each property of an object's schema on a line: name, type, what it is.
-fn fields(schema: &Value) -> Vec<String> {
-    let required: Vec<&str> = schema["required"]
-        .as_array()
-        .map(|names| names.iter().filter_map(Value::as_str).collect())
-        .unwrap_or_default();
-    let Some(properties) = schema["properties"].as_object() else {
-        return Vec::new();
+/// Columns under each other; the last one may be of any length.
+fn table(rows: &[[String; 4]]) -> String {
+    let width = |at: usize| {
+        let cells = rows.iter().map(|row| row[at].chars().count());
+        cells.max().unwrap_or(0)
     };
-    let line = |(name, property): (&String, &Value)| {
-        let needed = if required.contains(&name.as_str()) {
-            "required"
-        } else {
-            "optional"
-        };
-        let about = property["description"].as_str().unwrap_or_default();
-        let about = about.lines().next().unwrap_or_default();
-        format!("{name:<20} {:<8} {needed}  {about}", kind(property))
-            .trim_end()
-            .to_owned()
-    };
-    properties.iter().map(line).collect()
-}
-
-fn kind(property: &Value) -> String {
-    match &property["type"] {
-        Value::String(kind) => kind.clone(),
-        Value::Array(kinds) => kinds
-            .iter()
-            .filter_map(Value::as_str)
-            .find(|kind| *kind != "null")
-            .unwrap_or("any")
-            .to_owned(),
-        _ => "value".to_owned(),
+    let (a, b, c) = (width(0), width(1), width(2));
+    let mut text = String::new();
+    for [name, kind, default, about] in rows {
+        let line = format!("  {name:a$}  {kind:b$}  {default:c$}  {about}");
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{}", line.trim_end());
     }
+    text
 }
 
-/// What `check` says of a catalogue without faults.
+/// What `check` says of a catalogue without faults: also what other binaries
+/// have to serve, so that a misspelt area does not go unseen.
 pub(super) fn checked(binary: &str, catalogue: &Catalogue, served: &[&Activity]) -> String {
     let mut text = format!(
         "fleet {}: {} activities, {} deployments, no faults\n",
@@ -101,37 +92,53 @@ pub(super) fn checked(binary: &str, catalogue: &Catalogue, served: &[&Activity])
             activity.arn
         );
     }
+    let others = catalogue.activities.values();
+    let others = others.filter(|activity| !served.iter().any(|own| own.name == activity.name));
+    for activity in others {
+        let _ = writeln!(
+            text,
+            "{binary} leaves {} to others: {}",
+            activity.name, activity.handler
+        );
+    }
     text
 }
 
 #[cfg(test)]
 mod tests {
-    use stepfleet_activity::CancelSafety;
-
     use super::*;
 
     fn spec() -> HandlerSpec {
         HandlerSpec {
             name: "etl.x",
-            summary: "Does x.",
+            summary: "Does x",
             cancel: CancelSafety::CancelSafe,
             config_schema: || {
                 json!({
-                    "properties": {"max_files": {"type": ["integer", "null"], "description": "At most.\nMore."}},
+                    "properties": {"max_files": {"type": ["integer", "null"], "description": "At most."}},
                 })
             },
             input_schema: || json!({"properties": {"bucket": {"type": "string"}}, "required": ["bucket"]}),
-            check_config: |_| Ok(()),
+            check_config: |_, _| Ok(()),
         }
     }
 
     #[test]
     fn handlers_are_listed_with_their_fields() {
         let text = handlers("etl-worker", &[spec()], false);
-        let words: Vec<&str> = text.split_whitespace().collect();
         assert_eq!(
-            words.join(" "),
-            "etl.x Does x. config max_files integer optional At most. input bucket string required"
+            text,
+            "\
+etl.x
+  Does x.
+  An attempt that is closed is dropped at once, and leaves nothing half-done.
+
+  config     type          default  meaning
+  max_files  whole number  none     At most.
+
+  input   type  default   meaning
+  bucket  text  required
+"
         );
         let json: Value =
             serde_json::from_str(&handlers("etl-worker", &[spec()], true)).expect("JSON");

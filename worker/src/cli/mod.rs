@@ -3,13 +3,14 @@
 //! A binary implements [`App`] and hands it to [`main`].
 
 mod args;
+mod fields;
 mod list;
 
 use std::fmt::Display;
 use std::process::ExitCode;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 use futures::future::BoxFuture;
 use stepfleet_activity::catalogue::{self, Activity, Catalogue, ReadOptions};
 use stepfleet_activity::{ActivityError, ActivityTask, HandlerSpec, Output};
@@ -37,6 +38,10 @@ pub trait App: Send + Sync {
     /// What it is, in a line.
     fn about(&self) -> &'static str;
 
+    /// The areas of handler names that nobody else has, like `etl` for
+    /// `etl.s3-load`: an unknown name in one of them is a fault of the catalogue.
+    fn areas(&self) -> &'static [&'static str];
+
     /// What it can serve.
     fn handlers(&self) -> Vec<HandlerSpec>;
 
@@ -49,13 +54,23 @@ pub trait App: Send + Sync {
     ) -> BoxFuture<'a, Result<BoxActivity, BoxError>>;
 
     /// Makes what its activities need outside, and says what it made; on a dry
-    /// run only says what it would make.
+    /// run only says what it would make. Doing it again changes nothing.
     fn setup<'a>(
         &'a self,
         aws: &'a SdkConfig,
         catalogue: &'a Catalogue,
-        dry_run: bool,
+        options: &'a SetupOptions,
     ) -> BoxFuture<'a, Result<(), BoxError>>;
+}
+
+/// What `setup` was told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SetupOptions {
+    /// Only say what would be made.
+    pub dry_run: bool,
+    /// The role that state machines run as, if one was named.
+    pub role_arn: Option<String>,
 }
 
 /// A failure with its exit code; what it says has no prefix yet.
@@ -82,8 +97,7 @@ impl Failure {
 
 /// The whole of a worker binary: reads the command line and does what it says.
 pub async fn main(app: impl App) -> ExitCode {
-    let command = Args::command().name(app.name()).about(app.about());
-    let parsed = command
+    let parsed = args::command(app.name(), app.about())
         .try_get_matches()
         .and_then(|matches| Args::from_arg_matches(&matches));
     let args = match parsed {
@@ -109,17 +123,16 @@ async fn dispatch(app: &impl App, args: &Args) -> Result<ExitCode, Failure> {
             print!("{}", list::handlers(app.name(), &app.handlers(), *json));
             Ok(ExitCode::SUCCESS)
         }
-        Some(Command::Check) => {
-            let catalogue = read(app, args)?;
-            let served = chosen(app, args, &catalogue)?;
-            print!("{}", list::checked(app.name(), &catalogue, &served));
-            Ok(ExitCode::SUCCESS)
-        }
-        Some(Command::Setup { dry_run }) => {
+        Some(Command::Check { print }) => check(app, args, *print),
+        Some(Command::Setup { dry_run, role_arn }) => {
             log(args.log_format);
             let catalogue = read(app, args)?;
             let aws = load_aws(&catalogue).await;
-            let made = app.setup(&aws, &catalogue, *dry_run).await;
+            let options = SetupOptions {
+                dry_run: *dry_run,
+                role_arn: role_arn.clone(),
+            };
+            let made = app.setup(&aws, &catalogue, &options).await;
             made.map_err(|error| Failure::failed(chain(&*error)))?;
             Ok(ExitCode::SUCCESS)
         }
@@ -127,12 +140,26 @@ async fn dispatch(app: &impl App, args: &Args) -> Result<ExitCode, Failure> {
     }
 }
 
+/// Where the catalogue itself is printed, standard output has nothing else.
+fn check(app: &impl App, args: &Args, print: bool) -> Result<ExitCode, Failure> {
+    let catalogue = read(app, args)?;
+    let served = chosen(app, args, &catalogue)?;
+    let checked = list::checked(app.name(), &catalogue, &served);
+    if print {
+        print!("{}", catalogue.to_yaml());
+        eprint!("{checked}");
+    } else {
+        print!("{checked}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 async fn run(app: &impl App, args: &Args) -> Result<ExitCode, Failure> {
     log(args.log_format);
     let catalogue = read(app, args)?;
     let chosen = chosen(app, args, &catalogue)?;
     if chosen.is_empty() {
-        return Err(Failure::usage(nothing_to_serve(app)));
+        return Err(Failure::usage(nothing_to_serve(app, &catalogue)));
     }
     let aws = load_aws(&catalogue).await;
     let handlers = app.handlers();
@@ -160,33 +187,35 @@ async fn run(app: &impl App, args: &Args) -> Result<ExitCode, Failure> {
     Ok(exit.into())
 }
 
-fn nothing_to_serve(app: &impl App) -> String {
+fn nothing_to_serve(app: &impl App, catalogue: &Catalogue) -> String {
+    let name = app.name();
     if app.handlers().is_empty() {
-        return "this binary has no handler yet, so there is nothing to serve".to_owned();
+        return format!("{name} has no handler yet, so there is nothing to serve");
     }
+    let handlers = catalogue.activities.values();
+    let mut handlers: Vec<&str> = handlers.map(|activity| activity.handler.as_str()).collect();
+    handlers.sort_unstable();
+    handlers.dedup();
     format!(
-        "no activity of the catalogue has a handler of this binary: `{} handlers` lists them",
-        app.name()
+        "no activity of the catalogue has a handler of this binary, so there is nothing to serve: the catalogue's are {}; `{name} handlers` lists this binary's",
+        handlers.join(", ")
     )
 }
 
 fn read(app: &impl App, args: &Args) -> Result<Catalogue, Failure> {
-    let Some(path) = &args.catalogue else {
+    if args.catalogue.is_empty() {
         return Err(Failure::usage(
             "name the catalogue: --catalogue fleet.yaml (or set STEPFLEET_CATALOGUE)",
         ));
-    };
+    }
     let options = ReadOptions {
         allow_short_periods: args.allow_short_periods,
     };
-    let catalogue = catalogue::read(path, &options)
+    let catalogue = catalogue::read_all(&args.catalogue, &options)
         .map_err(|faults| Failure::usage(format!("the catalogue has faults\n{faults}")))?;
-    let handlers = app.handlers();
-    if !handlers.is_empty() {
-        catalogue
-            .check_handlers(&handlers)
-            .map_err(|faults| Failure::usage(format!("the catalogue has faults\n{faults}")))?;
-    }
+    catalogue
+        .check_handlers(app.areas(), &app.handlers())
+        .map_err(|faults| Failure::usage(format!("the catalogue has faults\n{faults}")))?;
     Ok(catalogue)
 }
 
@@ -215,7 +244,7 @@ fn chosen<'a>(
             return Ok(activity);
         }
         Err(Failure::usage(format!(
-            "activity {name:?} wants the handler {:?}, which this binary has not: `{} handlers` lists them",
+            "activity {name:?} wants the handler {:?}, which {1} does not have: `{1} handlers` lists its own",
             activity.handler,
             app.name()
         )))

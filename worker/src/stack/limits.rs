@@ -11,7 +11,7 @@ use super::Received;
 use crate::lane::Lane;
 use crate::shutdown::Phase;
 
-/// Fails with `States.Timeout` at the activity's timeout and with
+/// Fails with `Worker.Timeout` at the activity's timeout and with
 /// `Worker.Shutdown` at a second signal; both drop what is inside.
 pub(super) async fn limited<S>(
     lane: Arc<Lane>,

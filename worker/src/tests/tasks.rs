@@ -177,7 +177,7 @@ async fn a_timeout_drops_the_handler_at_its_time() {
         }
     });
     wait(secs(60)).await;
-    assert_eq!(fake.said(), ["States.Timeout"]);
+    assert_eq!(fake.said(), ["Worker.Timeout"]);
     assert_eq!((fake.state().reports[0].0 - begun).as_secs(), 40);
     assert_eq!(dropped.count(), 1);
 }

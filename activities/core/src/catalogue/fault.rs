@@ -22,6 +22,28 @@ pub struct Fault {
     pub source: Option<String>,
 }
 
+impl Fault {
+    /// A fault of a whole file.
+    pub(crate) fn of_file(file: &str, message: String) -> Self {
+        Self {
+            file: file.to_owned(),
+            line: 0,
+            column: 0,
+            path: String::new(),
+            message,
+            suggestion: None,
+            source: None,
+        }
+    }
+}
+
+/// A file of a catalogue: the name that faults call it by, and what it says.
+#[derive(Debug, Clone)]
+pub(crate) struct File {
+    pub(crate) name: String,
+    pub(crate) text: String,
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.file)?;
@@ -45,24 +67,27 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Every fault of a catalogue, in the order of the file. Never empty.
+/// Every fault of a catalogue, in the order of its files. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faults(Vec<Fault>);
 
 impl Faults {
     /// Sorts the faults and drops repeats; nothing if there are none.
-    pub(crate) fn of(mut faults: Vec<Fault>) -> Option<Self> {
-        faults.sort_by(|a, b| (a.line, a.column, &a.path).cmp(&(b.line, b.column, &b.path)));
+    pub(crate) fn of(mut faults: Vec<Fault>, files: &[File]) -> Option<Self> {
+        let rank = |fault: &Fault| files.iter().position(|file| file.name == fault.file);
+        faults.sort_by_cached_key(|fault| {
+            (rank(fault), fault.line, fault.column, fault.path.clone())
+        });
         faults.dedup();
         (!faults.is_empty()).then_some(Self(faults))
     }
 
-    /// One fault alone.
-    pub(crate) fn single(fault: Fault) -> Self {
-        Self(vec![fault])
+    /// One fault of a whole file.
+    pub(crate) fn single(file: &str, message: String) -> Self {
+        Self(vec![Fault::of_file(file, message)])
     }
 
-    /// The faults, in the order of the file.
+    /// The faults, in the order of the files.
     pub fn iter(&self) -> impl Iterator<Item = &Fault> {
         self.0.iter()
     }

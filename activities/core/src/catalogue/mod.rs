@@ -4,15 +4,18 @@
 //! proof that it was checked.
 
 mod check;
+mod config;
 mod fault;
 mod from_tree;
 mod handlers;
+mod print;
 mod raw;
 mod read;
 mod tree;
 mod types;
 
+pub use config::{not_one_of, read_config};
 pub use fault::{Fault, Faults};
 pub use raw::schema;
-pub use read::{ReadOptions, parse, read};
+pub use read::{ReadOptions, parse, parse_all, read, read_all};
 pub use types::*;

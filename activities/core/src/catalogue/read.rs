@@ -1,12 +1,12 @@
 //! Reads a catalogue: the document as a tree, each section from its part of it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::{self, Sink, Surroundings};
-use super::fault::{Fault, Faults};
+use super::fault::{Fault, Faults, File};
 use super::from_tree::from_tree;
 use super::handlers::Source;
 use super::raw::{
@@ -32,10 +32,30 @@ pub struct ReadOptions {
 /// # Errors
 /// If the file cannot be read, or with every fault of what it says.
 pub fn read(path: &Path, options: &ReadOptions) -> Result<Catalogue, Faults> {
-    let name = path.display().to_string();
-    match std::fs::read_to_string(path) {
-        Ok(text) => parse(&name, &text, options),
-        Err(error) => Err(one(&name, format!("cannot read this file: {error}"))),
+    read_all(&[path.to_owned()], options)
+}
+
+/// Reads and checks a catalogue in several files: a base, and overlays in their
+/// order. Maps are merged to any depth; scalars and lists are replaced.
+///
+/// # Errors
+/// If a file cannot be read, or with every fault of what they say together; each
+/// names the file that holds it.
+pub fn read_all(paths: &[PathBuf], options: &ReadOptions) -> Result<Catalogue, Faults> {
+    let (mut files, mut faults) = (Vec::new(), Vec::new());
+    for path in paths {
+        let name = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => files.push(File { name, text }),
+            Err(error) => {
+                let message = format!("cannot read this file: {error}");
+                faults.push(Fault::of_file(&name, message));
+            }
+        }
+    }
+    match Faults::of(faults, &[]) {
+        None => merge(files, options),
+        Some(faults) => Err(faults),
     }
 }
 
@@ -45,44 +65,65 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Catalogue, Faults> {
 /// With every fault: one of type and all of meaning of each section, activity
 /// and deployment.
 pub fn parse(name: &str, text: &str, options: &ReadOptions) -> Result<Catalogue, Faults> {
-    let mut sink = Sink::new(name, text);
-    let root = Node::parse(text);
-    let catalogue = match root {
-        Ok(root) => catalogue(&root, options, &mut sink).map(|parts| {
-            let (file, text) = (name.to_owned(), text.to_owned());
-            parts.with(Source { file, text, root })
-        }),
-        Err(error) => {
-            let mark = error.location().map(Mark::from).unwrap_or_default();
-            let message = error.without_snippet().to_string();
-            sink.say(
-                mark,
-                String::new(),
-                format!("this is not YAML that can be read: {message}"),
-            );
-            None
-        }
+    parse_all(&[(name, text)], options)
+}
+
+/// Like [`read_all`], for names and texts.
+///
+/// # Errors
+/// With every fault; each names the file that holds it.
+pub fn parse_all(files: &[(&str, &str)], options: &ReadOptions) -> Result<Catalogue, Faults> {
+    let file = |(name, text): &(&str, &str)| File {
+        name: (*name).to_owned(),
+        text: (*text).to_owned(),
     };
-    match (Faults::of(sink.into_faults()), catalogue) {
-        (None, Some(catalogue)) => Ok(catalogue),
+    merge(files.iter().map(file).collect(), options)
+}
+
+fn merge(files: Vec<File>, options: &ReadOptions) -> Result<Catalogue, Faults> {
+    let mut sink = Sink::new(&files);
+    let documents: Vec<Option<Node>> = (0..files.len())
+        .map(|at| document(at, &files[at], &mut sink))
+        .collect();
+    let documents: Option<Vec<Node>> = documents.into_iter().collect();
+    let root = documents.and_then(|all| all.into_iter().reduce(Node::overlaid));
+    let read = root.and_then(|root| catalogue(&root, options, &mut sink).zip(Some(root)));
+    match (Faults::of(sink.into_faults(), &files), read) {
+        (None, Some((parts, root))) => Ok(parts.with(Source { files, root })),
         (Some(faults), _) => Err(faults),
-        (None, None) => Err(one(
-            name,
-            "it could not be read, and no fault was named".to_owned(),
-        )),
+        (None, None) => {
+            let name = files.first().map_or("the catalogue", |file| &file.name);
+            let message = "it could not be read, and no fault was named".to_owned();
+            Err(Faults::single(name, message))
+        }
     }
 }
 
-fn one(file: &str, message: String) -> Faults {
-    Faults::single(Fault {
-        file: file.to_owned(),
-        line: 0,
-        column: 0,
-        path: String::new(),
-        message,
-        suggestion: None,
-        source: None,
-    })
+/// One file's document: a map. An overlay may be empty.
+fn document(at: usize, file: &File, sink: &mut Sink<'_>) -> Option<Node> {
+    let root = match Node::parse(&file.text, at) {
+        Ok(root) => root,
+        Err(error) => {
+            let place = error.location();
+            let mark = Mark {
+                file: at,
+                ..place.map_or_else(Mark::default, |place| Mark::new(at, place))
+            };
+            let message = error.without_snippet().to_string();
+            let message = format!("this is not YAML that can be read: {message}");
+            sink.say(mark, String::new(), message);
+            return None;
+        }
+    };
+    match root.kind {
+        Kind::Map(_) => Some(root),
+        Kind::Scalar(serde_json::Value::Null) if at > 0 => Some(root.only(&[])),
+        Kind::Scalar(_) | Kind::List(_) => {
+            let message = format!("found {}; allowed is a map of sections", root.found());
+            sink.say(root.at, String::new(), message);
+            None
+        }
+    }
 }
 
 /// All that a catalogue says.
@@ -109,11 +150,6 @@ impl Parts {
 }
 
 fn catalogue(root: &Node, options: &ReadOptions, sink: &mut Sink<'_>) -> Option<Parts> {
-    if !matches!(root.kind, Kind::Map(_)) {
-        let message = format!("found {}; allowed is a map of sections", root.found());
-        sink.say(root.at, String::new(), message);
-        return None;
-    }
     for entry in root.entries() {
         if !SECTIONS.contains(&entry.key.as_str()) {
             sink.unknown_key(entry, SECTIONS);

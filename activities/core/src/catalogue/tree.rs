@@ -10,17 +10,20 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
 
-/// A place in the file, counted from 1.
+/// A place in one of the files; line and column are counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Mark {
+    /// Which of the files, in the order in which they were given.
+    pub(crate) file: usize,
     pub(crate) line: u32,
     pub(crate) column: u32,
 }
 
-impl From<Location> for Mark {
-    fn from(location: Location) -> Self {
+impl Mark {
+    pub(crate) fn new(file: usize, location: Location) -> Self {
         let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
         Self {
+            file,
             line: number(location.line()),
             column: number(location.column()),
         }
@@ -54,10 +57,15 @@ pub(crate) struct Entry {
 }
 
 impl Node {
-    /// Reads a document.
-    pub(crate) fn parse(text: &str) -> Result<Self, serde_saphyr::Error> {
+    /// Reads the document of one of the files.
+    pub(crate) fn parse(text: &str, file: usize) -> Result<Self, serde_saphyr::Error> {
         let root: Spanned<Bare> = serde_saphyr::from_str(text)?;
-        Ok(build(root, String::new(), None))
+        Ok(Builder(file).build(root, String::new(), None))
+    }
+
+    /// A value that comes from no file: it has paths and no places.
+    pub(crate) fn of_value(value: &Value) -> Self {
+        place_nowhere(value, String::new())
     }
 
     /// The value of a key.
@@ -132,6 +140,40 @@ impl Node {
         }
     }
 
+    /// This document with another laid over it: maps are merged to any depth,
+    /// everything else is replaced. Each part keeps the place where it is written.
+    pub(crate) fn overlaid(mut self, top: Self) -> Self {
+        let Kind::Map(over) = top.kind else {
+            return top;
+        };
+        let Kind::Map(entries) = &mut self.kind else {
+            return Self {
+                kind: Kind::Map(over),
+                ..top
+            };
+        };
+        for mut entry in over {
+            let below = entries.iter().position(|below| below.key == entry.key);
+            let Some(at) = below else {
+                entries.push(entry);
+                continue;
+            };
+            let below = entries.swap_remove(at);
+            let both = matches!(
+                (&below.value.kind, &entry.value.kind),
+                (Kind::Map(_), Kind::Map(_))
+            );
+            if both {
+                entry.key_at = below.key_at;
+            }
+            entry.value = below.value.overlaid(entry.value);
+            entries.push(entry);
+            let last = entries.len() - 1;
+            entries.swap(at, last);
+        }
+        self
+    }
+
     /// The same map with these keys only.
     pub(crate) fn only(&self, keys: &[&str]) -> Self {
         let entries = self.entries().iter();
@@ -169,27 +211,55 @@ pub(crate) fn join(parent: &str, key: &str) -> String {
     }
 }
 
-fn build(bare: Spanned<Bare>, path: String, key_at: Option<Mark>) -> Node {
-    let own = Mark::from(bare.referenced);
-    let (kind, at) = match bare.value {
-        Bare::Scalar(Value::Null) => (Kind::Scalar(Value::Null), key_at.unwrap_or(own)),
-        Bare::Scalar(value) => (Kind::Scalar(value), own),
-        Bare::List(items) => {
-            let items = items.into_iter().enumerate();
-            let items = items.map(|(index, item)| build(item, format!("{path}[{index}]"), None));
-            (Kind::List(items.collect()), key_at.unwrap_or(own))
+/// Makes the nodes of one of the files.
+#[derive(Clone, Copy)]
+struct Builder(usize);
+
+impl Builder {
+    fn build(self, bare: Spanned<Bare>, path: String, key_at: Option<Mark>) -> Node {
+        let own = Mark::new(self.0, bare.referenced);
+        let (kind, at) = match bare.value {
+            Bare::Scalar(Value::Null) => (Kind::Scalar(Value::Null), key_at.unwrap_or(own)),
+            Bare::Scalar(value) => (Kind::Scalar(value), own),
+            Bare::List(items) => {
+                let items = items.into_iter().enumerate();
+                let items =
+                    items.map(|(index, item)| self.build(item, format!("{path}[{index}]"), None));
+                (Kind::List(items.collect()), key_at.unwrap_or(own))
+            }
+            Bare::Map(entries) => {
+                let entries = entries.into_iter().map(|(key, value)| {
+                    let key_at = Mark::new(self.0, key.referenced);
+                    Entry {
+                        value: self.build(value, join(&path, &key.value), Some(key_at)),
+                        key: key.value,
+                        key_at,
+                    }
+                });
+                (Kind::Map(entries.collect()), key_at.unwrap_or(own))
+            }
+        };
+        Node { path, at, kind }
+    }
+}
+
+fn place_nowhere(value: &Value, path: String) -> Node {
+    let at = Mark::default();
+    let kind = match value {
+        Value::Array(items) => {
+            let items = items.iter().enumerate();
+            let items = items.map(|(index, item)| place_nowhere(item, format!("{path}[{index}]")));
+            Kind::List(items.collect())
         }
-        Bare::Map(entries) => {
-            let entries = entries.into_iter().map(|(key, value)| {
-                let key_at = Mark::from(key.referenced);
-                Entry {
-                    value: build(value, join(&path, &key.value), Some(key_at)),
-                    key: key.value,
-                    key_at,
-                }
+        Value::Object(entries) => {
+            let entries = entries.iter().map(|(key, value)| Entry {
+                key: key.clone(),
+                key_at: at,
+                value: place_nowhere(value, join(&path, key)),
             });
-            (Kind::Map(entries.collect()), key_at.unwrap_or(own))
+            Kind::Map(entries.collect())
         }
+        scalar => Kind::Scalar(scalar.clone()),
     };
     Node { path, at, kind }
 }

@@ -78,6 +78,33 @@ async fn a_file_that_is_replaced_after_the_copy_is_loaded_as_a_new_one() {
     }
 }
 
+/// A file over the limit of one request is moved in parts, and only as it was
+/// loaded: a part of another one is refused, and nothing of it stays.
+#[tokio::test(start_paused = true)]
+async fn a_large_file_is_moved_in_parts_and_never_half() {
+    const LARGE: (&str, &str) = ("large.csv", "1,1000000\n2,2000000\n3,3000000\n");
+    let world = World::new();
+    world.arrive(LARGE.0, LARGE.1);
+    world.pass(60);
+    let run = tick(&world).await;
+    assert!(!run.calls.contains(&"copy"), "{:?}", run.calls);
+    assert_eq!(run.output().moved, 1);
+    world.assert_loaded_once(&[LARGE], "in parts");
+    assert_eq!(world.unfinished(), 0);
+    for call in ["begin", "copy_part", "delete"] {
+        let world = World::new();
+        world.arrive(LARGE.0, LARGE.1);
+        world.pass(60);
+        world.before(call, |world| world.arrive(LARGE.0, "4,4\n"));
+        let output = tick(&world).await.output();
+        assert_eq!((output.files, output.moved), (1, 0), "{call}");
+        assert_eq!(world.keys("incoming"), [LARGE.0], "{call}: it stays");
+        let half = usize::from(call == "delete");
+        assert_eq!(world.keys("processed").len(), half, "{call}");
+        assert_eq!(world.unfinished(), 0, "{call}: the parts are gone");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_file_that_changes_before_the_submission_stops_it() {
     let changes: [fn(&World); 2] = [

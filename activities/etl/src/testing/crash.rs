@@ -60,8 +60,11 @@ async fn calls() -> usize {
     let calls = run.calls.len();
     let puts = run.calls.iter().filter(|call| **call == "put").count();
     assert!(puts > 3, "the lease, manifest, list, and the lease again");
+    let parts = run.calls.iter().filter(|call| **call == "copy_part");
+    assert_eq!(parts.count(), 3, "15 bytes in parts of 7");
     assert_eq!(run.output().rows, 6);
     world.assert_loaded_once(&FILES, "no crash");
+    assert_eq!(world.unfinished(), 0, "the long file went in parts");
     calls
 }
 
@@ -168,6 +171,27 @@ async fn a_crash_in_the_run_after_the_crash_changes_nothing() {
             run(&world, &second, second_death).await;
             recover(&world, &second, (Next::Tick, &what)).await;
             world.assert_loaded_once(&FILES, &what);
+        }
+    }
+}
+
+/// The worker cleans up after a handler that is dropped, while the next attempt
+/// may be at work already.
+#[tokio::test(start_paused = true)]
+async fn a_handler_dropped_at_any_call_loses_and_doubles_nothing() {
+    let drops = |call| [Dies::DroppedBefore(call), Dies::DroppedAfter(call)];
+    for dies in (1..=calls().await).flat_map(drops) {
+        for warehouse in WAREHOUSES {
+            for who in [Next::Retry, Next::Tick] {
+                let what = format!("{dies:?}, {warehouse:?}, {who:?}");
+                let world = world();
+                let first = execution(&world);
+                let dropped = run(&world, &first, dies).await;
+                assert!(dropped.result.is_none(), "{what}: it was dropped");
+                stop(&world, warehouse);
+                recover(&world, &first, (who, &what)).await;
+                world.assert_loaded_once(&FILES, &what);
+            }
         }
     }
 }

@@ -13,8 +13,9 @@ use crate::batch::Batch;
 use crate::load::Loader;
 use crate::outside::{
     Answer, At, BadFile, Conditional, Description, LedgerRow, Loaded, Metrics, Object, ObjectStore,
-    PutIf, Statement, Unprocessed, Warehouse,
+    Part, PutIf, Statement, Unprocessed, Upload, Warehouse,
 };
+use crate::parts::CopyLimits;
 use crate::{LoadConfig, LoadOutput};
 
 /// When the worker dies, if it does.
@@ -25,6 +26,10 @@ pub(super) enum Dies {
     Before(usize),
     /// After its effect, before its answer is seen.
     After(usize),
+    /// It lives: its handler is dropped before the call has any effect.
+    DroppedBefore(usize),
+    /// It lives: its handler is dropped before the answer is seen.
+    DroppedAfter(usize),
 }
 
 /// One worker's view of the world.
@@ -61,10 +66,22 @@ impl Faulty {
             calls.len()
         };
         self.die(self.dies == Dies::Before(number)).await;
+        self.drop_handler(self.dies == Dies::DroppedBefore(number))
+            .await;
         self.world.happen(name);
         let answer = effect(&self.world);
         self.die(self.dies == Dies::After(number)).await;
+        self.drop_handler(self.dies == Dies::DroppedAfter(number))
+            .await;
         Ok(answer)
+    }
+
+    /// The worker goes on, and with it what the handler left it to do.
+    async fn drop_handler(&self, now: bool) {
+        if now {
+            self.died.notify_one();
+            std::future::pending::<()>().await;
+        }
     }
 
     /// A dead worker does nothing more, in any of its futures.
@@ -102,6 +119,30 @@ impl ObjectStore for Faulty {
         self.call("copy", |world| world.copy(from, etag, to)).await
     }
 
+    async fn begin(&self, from: At<'_>, etag: &str, to: &str) -> Answer<Conditional<String>> {
+        self.call("begin", |world| world.begin(from, etag, to))
+            .await
+    }
+
+    async fn copy_part(
+        &self,
+        from: (At<'_>, &str),
+        upload: Upload<'_>,
+        part: Part,
+    ) -> Answer<Conditional<String>> {
+        self.call("copy_part", |world| world.copy_part(from, upload, part))
+            .await
+    }
+
+    async fn complete(&self, upload: Upload<'_>, etags: &[String]) -> Answer<()> {
+        self.call("complete", |world| world.complete(upload, etags))
+            .await
+    }
+
+    async fn abort(&self, upload: Upload<'_>) -> Answer<()> {
+        self.call("abort", |world| world.abort(upload)).await
+    }
+
     async fn delete(&self, at: At<'_>, etag: &str) -> Answer<Conditional<()>> {
         self.call("delete", |world| world.delete(at, etag)).await
     }
@@ -116,6 +157,10 @@ impl Warehouse for Faulty {
     async fn statements(&self, batch_id: &str) -> Answer<Vec<Statement>> {
         self.call("statements", |world| world.statements(batch_id))
             .await
+    }
+
+    async fn cancel(&self, id: &str) -> Answer<()> {
+        self.call("cancel", |world| world.cancel(id)).await?
     }
 
     async fn describe(&self, id: &str) -> Answer<Description> {
@@ -133,6 +178,13 @@ impl Warehouse for Faulty {
 
     async fn loaded(&self, query: i64) -> Answer<Option<Loaded>> {
         self.call("loaded", |world| world.loaded(query)).await
+    }
+
+    async fn loaded_by_manifest(&self, batch_id: &str) -> Answer<Option<Loaded>> {
+        self.call("loaded_by_manifest", |world| {
+            world.loaded_by_manifest(batch_id)
+        })
+        .await
     }
 
     async fn bad_file(&self, query: i64) -> Answer<Option<BadFile>> {
@@ -153,7 +205,7 @@ impl Metrics for Faulty {
 
 /// How a run ended.
 pub(super) struct Run {
-    /// `None` if the worker died.
+    /// `None` if the worker died, or the handler was dropped.
     pub(super) result: Option<Result<LoadOutput, ActivityError>>,
     pub(super) calls: Vec<&'static str>,
 }
@@ -193,6 +245,8 @@ pub(super) async fn run_with(world: &World, max_files: u64, how: (Attempt, Dies)
         metrics: faulty.clone(),
         clock: world.clock.clone(),
         config: LoadConfig::read(&config).expect("a config"),
+        // Small, so that the longer ones of the tests' files go in parts.
+        limits: CopyLimits { whole: 12, part: 7 },
     };
     let now = world.clock.now();
     let context = TaskContext {

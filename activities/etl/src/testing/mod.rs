@@ -1,6 +1,7 @@
 //! The loader against a bucket and a warehouse in memory.
 
 mod cases;
+mod closed;
 mod crash;
 mod faulty;
 mod statements;

@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use stepfleet_activity::Class;
 
 use super::world::{World, lock};
 use crate::batch::Batch;
-use crate::outside::{BadFile, Description, LedgerRow, Loaded, State, Statement};
+use crate::call::CallError;
+use crate::outside::{Answer, BadFile, Description, LedgerRow, Loaded, State, Statement};
 
 /// A load as it was submitted.
 #[derive(Debug, Clone)]
@@ -21,6 +23,7 @@ struct Load {
     state: State,
     error: Option<String>,
     looks: u32,
+    cancelling: bool,
 }
 
 /// The tables, the statements and the history of loads.
@@ -31,6 +34,8 @@ pub(super) struct Db {
     loads: Vec<Load>,
     history: BTreeMap<i64, Loaded>,
     bad: BTreeMap<i64, BadFile>,
+    /// Whether the Data API has forgotten the statements, as after 24 hours.
+    pub(super) forgotten: bool,
     /// Whether of two loads in flight the one submitted last commits first.
     pub(super) newest_first: bool,
 }
@@ -47,6 +52,17 @@ impl Db {
 
     pub(super) fn all_verified(&self) -> bool {
         self.ledger.iter().all(|(_, row)| row.verified)
+    }
+
+    /// How many statements were cancelled.
+    pub(super) fn cancelled(&self) -> usize {
+        let loads = self.loads.iter();
+        loads.filter(|load| load.state == State::Cancelled).count()
+    }
+
+    /// Loses the history of loads, as after some days.
+    pub(super) fn forget_history(&mut self) {
+        self.history.clear();
     }
 
     /// How many statements were submitted.
@@ -75,6 +91,7 @@ impl World {
                 state: State::Running,
                 error: None,
                 looks: 0,
+                cancelling: false,
             });
             db.loads.len() - 1
         });
@@ -85,12 +102,27 @@ impl World {
         let db = lock(&self.db);
         let loads = db.loads.iter().enumerate();
         loads
-            .filter(|(_, load)| load.batch_id == batch_id)
+            .filter(|(_, load)| load.batch_id == batch_id && !db.forgotten)
             .map(|(at, load)| Statement {
                 id: at.to_string(),
                 state: load.state,
             })
             .collect()
+    }
+
+    /// Takes effect at the next look at the statement, or not at all.
+    pub(super) fn cancel(&self, id: &str) -> Answer<()> {
+        let at: usize = id.parse().expect("an id of ours");
+        let load = &mut lock(&self.db).loads[at];
+        if load.state != State::Running {
+            return Err(CallError {
+                what: format!("cancel statement {id}"),
+                reason: "it is not running".to_owned(),
+                class: Class::Permanent,
+            });
+        }
+        load.cancelling = true;
+        Ok(())
     }
 
     /// Every look takes two minutes; at the second one the load ends.
@@ -99,7 +131,7 @@ impl World {
         let at: usize = id.parse().expect("an id of ours");
         let (looks, newest_first) = {
             let mut db = lock(&self.db);
-            db.loads[at].looks += 1;
+            db.loads[at].looks += 1 + u32::from(db.loads[at].cancelling);
             (db.loads[at].looks, db.newest_first)
         };
         if looks > 1 {
@@ -130,6 +162,10 @@ impl World {
     fn end(&self, at: usize) {
         let load = lock(&self.db).loads[at].clone();
         if load.state != State::Running {
+            return;
+        }
+        if load.cancelling {
+            lock(&self.db).loads[at].state = State::Cancelled;
             return;
         }
         self.happen("commit");
@@ -202,6 +238,13 @@ impl World {
         lock(&self.db).history.get(&query).copied()
     }
 
+    pub(super) fn loaded_by_manifest(&self, batch_id: &str) -> Option<Loaded> {
+        let db = lock(&self.db);
+        let committed = |load: &Load| load.batch_id == batch_id && load.state == State::Finished;
+        let at = db.loads.iter().position(committed)?;
+        db.history.get(&query(at)).copied()
+    }
+
     /// Makes the history tell of one file less than was loaded.
     pub(super) fn falsify_history(&self) {
         for loaded in lock(&self.db).history.values_mut() {
@@ -224,6 +267,7 @@ fn staged(line: &str, dt: &str) -> LedgerRow {
     let line: Value = serde_json::from_str(line).expect("JSON");
     let text = |field: &str| line[field].as_str().expect("a text").to_owned();
     LedgerRow {
+        bytes: line["bytes"].as_u64().expect("a number"),
         batch_id: text("batch_id"),
         key: text("object_key"),
         etag: text("etag"),

@@ -9,7 +9,7 @@ use stepfleet_activity::{Clock as _, VirtualClock};
 
 use super::statements::Db;
 use crate::LoadInput;
-use crate::outside::{At, Conditional, Object, PutIf, Unprocessed};
+use crate::outside::{At, Conditional, Object, Part, PutIf, Unprocessed, Upload};
 
 /// What happens in the world just before a call takes effect.
 type Hook = Box<dyn FnOnce(&World) + Send>;
@@ -33,6 +33,7 @@ impl Stored {
 pub(super) struct World {
     pub(super) clock: Arc<VirtualClock>,
     objects: Arc<Mutex<BTreeMap<String, Stored>>>,
+    uploads: Arc<Mutex<BTreeMap<String, Vec<(i32, Vec<u8>)>>>>,
     pub(super) db: Arc<Mutex<Db>>,
     published: Arc<Mutex<Vec<Unprocessed>>>,
     hooks: Arc<Mutex<VecDeque<(&'static str, Hook)>>>,
@@ -57,6 +58,7 @@ impl World {
         Self {
             clock: Arc::new(VirtualClock::new(now)),
             objects: Arc::default(),
+            uploads: Arc::default(),
             db: Arc::default(),
             published: Arc::default(),
             hooks: Arc::default(),
@@ -194,6 +196,58 @@ impl World {
                 Conditional::Done(())
             }
         }
+    }
+
+    pub(super) fn begin(&self, from: At<'_>, etag: &str, to: &str) -> Conditional<String> {
+        match self.etag(from.key) {
+            None => Conditional::Missing,
+            Some(found) if found != etag => Conditional::Refused,
+            Some(_) => {
+                let mut uploads = lock(&self.uploads);
+                let mut ids = (0..).map(|number: u32| format!("{number}-{to}"));
+                let id = ids.find(|id| !uploads.contains_key(id)).expect("a number");
+                uploads.insert(id.clone(), Vec::new());
+                Conditional::Done(id)
+            }
+        }
+    }
+
+    pub(super) fn copy_part(
+        &self,
+        (from, etag): (At<'_>, &str),
+        upload: Upload<'_>,
+        part: Part,
+    ) -> Conditional<String> {
+        let body = match self.get(from) {
+            None => return Conditional::Missing,
+            Some((_, found)) if found != etag => return Conditional::Refused,
+            Some((body, _)) => body,
+        };
+        let at = |byte: u64| usize::try_from(byte).expect("a small file");
+        let piece = body[at(part.first)..=at(part.last)].to_vec();
+        let mut uploads = lock(&self.uploads);
+        let pieces = uploads.get_mut(upload.id).expect("an upload of ours");
+        pieces.push((part.number, piece));
+        Conditional::Done(part.number.to_string())
+    }
+
+    pub(super) fn complete(&self, upload: Upload<'_>, etags: &[String]) {
+        let pieces = lock(&self.uploads).remove(upload.id);
+        let mut pieces = pieces.expect("an upload of ours");
+        pieces.sort_unstable();
+        let numbers: Vec<String> = pieces.iter().map(|(at, _)| at.to_string()).collect();
+        assert_eq!(numbers, etags, "every part, in order");
+        let body = pieces.into_iter().flat_map(|(_, piece)| piece).collect();
+        self.write(upload.key, body);
+    }
+
+    pub(super) fn abort(&self, upload: Upload<'_>) {
+        lock(&self.uploads).remove(upload.id);
+    }
+
+    /// How many copies in parts were neither completed nor given up.
+    pub(super) fn unfinished(&self) -> usize {
+        lock(&self.uploads).len()
     }
 
     pub(super) fn delete(&self, at: At<'_>, etag: &str) -> Conditional<()> {

@@ -13,22 +13,20 @@ pub(crate) use fleet::{aws, fleet, signals, version, warehouse};
 
 use std::fmt;
 
-use super::fault::{Fault, nearest};
+use super::fault::{Fault, File, nearest};
 use super::from_tree::TypeFault;
 use super::tree::{Entry, Mark, Node, join};
 
-/// Takes the faults of one file.
+/// Takes the faults of the files.
 pub(crate) struct Sink<'a> {
-    file: &'a str,
-    lines: Vec<&'a str>,
+    files: &'a [File],
     faults: Vec<Fault>,
 }
 
 impl<'a> Sink<'a> {
-    pub(crate) fn new(file: &'a str, text: &'a str) -> Self {
+    pub(crate) fn new(files: &'a [File]) -> Self {
         Self {
-            file,
-            lines: text.lines().collect(),
+            files,
             faults: Vec::new(),
         }
     }
@@ -46,16 +44,16 @@ impl<'a> Sink<'a> {
 
     /// A fault at a place, with the line that stands there.
     pub(crate) fn fault(&self, mark: Mark, path: String, message: String) -> Fault {
-        let line = mark.line.checked_sub(1);
-        let source = line.and_then(|line| self.lines.get(line as usize));
+        let file = self.files.get(mark.file);
+        let line = mark.line.checked_sub(1).map(|line| line as usize);
+        let source = file.zip(line);
+        let source = source.and_then(|(file, line)| file.text.lines().nth(line));
         Fault {
-            file: self.file.to_owned(),
             line: mark.line,
             column: mark.column,
             path,
-            message,
-            suggestion: None,
-            source: source.map(|line| (*line).to_owned()),
+            source: source.map(str::to_owned),
+            ..Fault::of_file(file.map_or("", |file| &file.name), message)
         }
     }
 

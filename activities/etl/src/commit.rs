@@ -1,0 +1,170 @@
+//! The commit of a batch: submitted or adopted, waited for, and then decided by
+//! the ledger.
+
+use std::collections::HashSet;
+
+use stepfleet_activity::{ActivityError, Area, Class};
+
+use crate::batch::Batch;
+use crate::cancel::CancelOnDrop;
+use crate::lease::Lease;
+use crate::load::{Loader, is_of};
+use crate::outside::{Description, LedgerRow, Metrics, ObjectStore, State, Warehouse};
+use crate::redshift::{self, FIRST_PAUSE};
+
+/// A statement that is ours to wait for.
+struct Submitted {
+    id: String,
+    /// Whether an earlier attempt has submitted it.
+    adopted: bool,
+}
+
+impl<S: ObjectStore, W: Warehouse, M: Metrics> Loader<S, W, M> {
+    /// Submits the batch, or adopts what was submitted, and waits for its end.
+    /// Whatever that was, the ledger says what happened.
+    pub(crate) async fn commit(
+        &self,
+        batch: &Batch,
+        lease: &mut Lease,
+    ) -> Result<Vec<LedgerRow>, ActivityError> {
+        loop {
+            let submitted = self.submit(batch, lease).await?;
+            let ended = self.wait(&submitted.id, lease).await?;
+            let rows = self.committed(batch).await?;
+            if !rows.is_empty() {
+                return Ok(rows);
+            }
+            // An attempt that was closed cancels what it has submitted, which
+            // may come true only after this one has adopted it. Nobody but a
+            // person cancels what this one has submitted itself.
+            if ended.state == State::Cancelled && submitted.adopted {
+                tracing::info!(
+                    batch = batch.id,
+                    "an earlier attempt has cancelled the load"
+                );
+                continue;
+            }
+            return Err(self.explain(batch, &ended).await?);
+        }
+    }
+
+    async fn submit(&self, batch: &Batch, lease: &mut Lease) -> Result<Submitted, ActivityError> {
+        let statements = self.warehouse.statements(&batch.id).await?;
+        let over = statements.iter();
+        let over = over.filter(|one| one.state.is_rolled_back()).count();
+        let mut all = statements.into_iter();
+        if let Some(adopted) = all.find(|one| !one.state.is_rolled_back()) {
+            return Ok(Submitted {
+                id: adopted.id,
+                adopted: true,
+            });
+        }
+        lease.keep(&self.store).await?;
+        self.unchanged(batch).await?;
+        let id = self.warehouse.submit(batch, &batch.token(over)).await?;
+        Ok(Submitted { id, adopted: false })
+    }
+
+    /// The batch's files in the ledger: all of them, or none.
+    async fn committed(&self, batch: &Batch) -> Result<Vec<LedgerRow>, ActivityError> {
+        let input = &batch.input;
+        let mut rows = self
+            .warehouse
+            .ledger(&input.table, &input.bucket, &batch.keys())
+            .await?;
+        rows.retain(|row| batch.files.iter().any(|file| is_of(row, file)));
+        if rows.iter().any(|row| row.batch_id != batch.id) {
+            let cause =
+                "another load took some of these files; the next attempt goes on without them";
+            return Err(ActivityError::conflict(Area::LOAD, cause));
+        }
+        Ok(rows)
+    }
+
+    /// Whether all files are still what was listed. A COPY takes no ETag, so a
+    /// file that is written again between this look and the COPY is loaded as it
+    /// is then, under the ETag of before, and once more under its own: keys have
+    /// to be written once. This look keeps that window to a few seconds.
+    async fn unchanged(&self, batch: &Batch) -> Result<(), ActivityError> {
+        let input = &batch.input;
+        let now = self
+            .store
+            .list(&input.bucket, &input.key("incoming", ""))
+            .await?;
+        let now: HashSet<(&str, &str)> = now
+            .iter()
+            .map(|object| (object.key.as_str(), object.etag.as_str()))
+            .collect();
+        let mut files = batch.files.iter();
+        match files.find(|file| !now.contains(&(file.key.as_str(), file.etag.as_str()))) {
+            None => Ok(()),
+            Some(file) => {
+                let cause = format!(
+                    "{} was replaced or removed since it was listed; nothing was submitted, and the next attempt takes what is there then",
+                    file.key
+                );
+                Err(ActivityError::conflict(Area::LOAD, cause))
+            }
+        }
+    }
+
+    /// Waits for a statement's end. Who is dropped meanwhile cancels it; who
+    /// fails meanwhile leaves it to the next attempt.
+    async fn wait(&self, id: &str, lease: &mut Lease) -> Result<Description, ActivityError> {
+        let mut guard = CancelOnDrop::new(&self.store, &self.warehouse, id);
+        let ended = self.watch(id, lease, &mut guard).await;
+        guard.disarm();
+        ended
+    }
+
+    async fn watch(
+        &self,
+        id: &str,
+        lease: &mut Lease,
+        guard: &mut CancelOnDrop<S, W>,
+    ) -> Result<Description, ActivityError> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            guard.arm(lease.mark());
+            let looked = self.warehouse.describe(id).await?;
+            if looked.state != State::Running {
+                return Ok(looked);
+            }
+            lease.keep(&self.store).await?;
+            pause = redshift::wait(pause).await;
+        }
+    }
+
+    /// Why a batch is not in the ledger: a file's fault, or the statement's.
+    async fn explain(
+        &self,
+        batch: &Batch,
+        ended: &Description,
+    ) -> Result<ActivityError, ActivityError> {
+        let bad = match ended.copy_query {
+            Some(query) => self.warehouse.bad_file(query).await?,
+            None => None,
+        };
+        if let Some(bad) = bad {
+            let cause = format!(
+                "batch {}: file {}, line {}, column {}: {}; nothing was loaded or moved: mend or remove the file",
+                batch.id, bad.file, bad.line, bad.column, bad.reason
+            );
+            return Ok(ActivityError::poison(Area::LOAD, cause));
+        }
+        let (reason, class) = match (ended.state, ended.error.as_deref()) {
+            (State::Cancelled, _) => (
+                "its statement was cancelled in the warehouse",
+                Class::Transient,
+            ),
+            (State::Finished, reason) => (
+                reason.unwrap_or("its statement committed without it"),
+                Class::Permanent,
+            ),
+            (_, Some(reason)) => (reason, redshift::classify(reason)),
+            (_, None) => ("the warehouse gave no reason", Class::Permanent),
+        };
+        let cause = format!("batch {} was not loaded: {reason}", batch.id);
+        Ok(ActivityError::new(Area::LOAD, class, cause))
+    }
+}
