@@ -11,12 +11,12 @@ use tokio::time::timeout;
 use crate::proxy::{Call, Proxy, When};
 use crate::world::{FILES, Target, World};
 
-/// Deaths at once: most of a case is waiting, for the heartbeat's lapse and for statements.
-const AT_ONCE: usize = 16;
-/// A load up to the call at which the worker dies, on a busy machine.
-const LONG: Duration = Duration::from_secs(60);
-/// The heartbeat's lapse, the pause before the retry, and the load.
-const RECOVERY: Duration = Duration::from_secs(120);
+/// Deaths at once: much of a case is waiting, for statements and for the retry.
+const AT_ONCE: usize = 8;
+/// A load, on a busy machine.
+const LONG: Duration = Duration::from_secs(180);
+/// So long that no heartbeat lapses by itself: the scenario says when.
+const HEARTBEAT: &str = "100s";
 /// The last call of a load.
 const REPORT: &str = "SendTaskSuccess";
 
@@ -35,7 +35,7 @@ impl Death {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_at_any_call_loses_and_doubles_nothing() {
-    let mut world = World::start("crash", &["whole".to_owned()], "0s").await;
+    let mut world = World::start("crash", &["whole".to_owned()], ("0s", HEARTBEAT)).await;
     let calls = calls_of_a_load(&world).await;
     let deaths: Vec<Death> = (1..=calls.len())
         .flat_map(|call| [When::Before, When::After].map(|when| Death { call, when }))
@@ -63,7 +63,7 @@ async fn calls_of_a_load(world: &World) -> Vec<String> {
     let proxy = Proxy::start(&world.endpoint, None).await;
     let execution = world.start_execution("whole", &targets[0].input()).await;
     let _worker = world.worker_at(("whole", "only"), &proxy.url);
-    let output = world.succeeded(&execution, RECOVERY).await;
+    let output = world.succeeded(&execution, LONG).await;
     assert_eq!(
         (&output["files"], &output["rows"], &output["moved"]),
         (&3.into(), &6.into(), &3.into()),
@@ -90,11 +90,14 @@ async fn crash(world: &World, target: &Target<'_>, death: Death) -> String {
     };
     victim.signal(Signal::SIGKILL);
     assert_eq!(victim.ended(LONG).await, None, "{activity}: it was killed");
+    if let Some(token) = proxy.token() {
+        world.lapse(&token).await;
+    }
     drop(proxy);
 
     let what = format!("{:?} call {}, {call}", death.when, death.call);
     let _fresh = world.worker_at((&activity, "fresh"), &world.endpoint);
-    world.succeeded(&execution, RECOVERY).await;
+    world.succeeded(&execution, LONG).await;
     target.assert_loaded_once(&what).await;
     call
 }

@@ -17,32 +17,48 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// What a process finds in its environment.
 pub(crate) type Environment = BTreeMap<String, String>;
 
 /// How long a process may take to be there.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(120);
 /// How long a server may take to end its pods and PostgreSQL when it is told twice.
 const END: Duration = Duration::from_secs(10);
-const LOOK: Duration = Duration::from_millis(100);
+/// Between the first two looks, and at the most: many wait at once, and what
+/// takes long is not worth many looks.
+const LOOK: Duration = Duration::from_millis(50);
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// Looks until there is something to see.
 pub(crate) async fn until<T>(
     what: &str,
     within: Duration,
-    mut look: impl AsyncFnMut() -> Option<T>,
+    look: impl AsyncFnMut() -> Option<T>,
 ) -> T {
+    match until_or_none(within, look).await {
+        Some(seen) => seen,
+        None => panic!("waited {within:?} for: {what}"),
+    }
+}
+
+/// Looks until there is something to see, or the time is over.
+pub(crate) async fn until_or_none<T>(
+    within: Duration,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> Option<T> {
     let end = Instant::now() + within;
-    let mut ticks = interval(LOOK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pause = LOOK;
     loop {
-        ticks.tick().await;
         if let Some(seen) = look().await {
-            return seen;
+            return Some(seen);
         }
-        assert!(Instant::now() < end, "waited {within:?} for: {what}");
+        if Instant::now() > end {
+            return None;
+        }
+        sleep_until(Instant::now() + pause).await;
+        pause = LAST_LOOK.min(pause * 3 / 2);
     }
 }
 
@@ -140,6 +156,15 @@ pub(crate) struct Worker {
 impl Worker {
     /// A process that is one, or will be: waits until it polls.
     pub(crate) async fn new(process: Process) -> Self {
+        let worker = Self::serving(process).await;
+        worker
+            .wait_for("an open poll", |load| load["polls_open"] == 1)
+            .await;
+        worker
+    }
+
+    /// Waits only until its port is served.
+    pub(crate) async fn serving(process: Process) -> Self {
         let url = until("a worker's port", START, async || {
             let said = process.said();
             let mut lines =
@@ -147,11 +172,7 @@ impl Worker {
             lines.find_map(|line| Some(format!("http://{}", line["address"].as_str()?)))
         })
         .await;
-        let worker = Self { process, url };
-        worker
-            .wait_for("an open poll", |load| load["polls_open"] == 1)
-            .await;
-        worker
+        Self { process, url }
     }
 
     /// Waits until `/load` says so of the one activity; gives what it said.

@@ -11,12 +11,14 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::process::http;
 
+const POLL: &str = "GetActivityTask";
 /// What a worker calls by the clock and not in the course of a load.
 const BY_THE_CLOCK: &str = "SendTaskHeartbeat";
 /// What is asked again until it has changed: all the times count as one call.
@@ -50,6 +52,8 @@ struct Shared {
     client: Client<HttpConnector, Full<Bytes>>,
     hold: Option<(Call, When)>,
     calls: Mutex<Vec<String>>,
+    /// The last task that was handed out.
+    token: Mutex<Option<String>>,
     phase: watch::Sender<Phase>,
 }
 
@@ -75,6 +79,7 @@ impl Proxy {
             client: http(),
             hold,
             calls: Mutex::default(),
+            token: Mutex::default(),
             phase: watch::Sender::new(Phase::Open),
         });
         let router = Router::new()
@@ -95,6 +100,12 @@ impl Proxy {
     pub(crate) fn calls(&self) -> Vec<String> {
         let calls = self.shared.calls.lock();
         calls.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The token of the last task that was handed out, also if its worker never saw it.
+    pub(crate) fn token(&self) -> Option<String> {
+        let token = self.shared.token.lock();
+        token.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until the call is held; gives its name.
@@ -142,6 +153,14 @@ impl Shared {
         meant.then_some(when)
     }
 
+    fn note_token(&self, answer: &[u8]) {
+        let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+        if let Some(token) = answer["taskToken"].as_str() {
+            let mut known = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+            *known = Some(token.to_owned());
+        }
+    }
+
     async fn hold(&self, name: &str) {
         self.phase.send_replace(Phase::Held(name.to_owned()));
         self.wait_for(|phase| *phase == Phase::Released).await;
@@ -154,7 +173,14 @@ impl Shared {
     }
 }
 
+/// What has begun goes on, also when the caller hangs up: the network carries
+/// on what a dead process has sent.
 async fn handle(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response<Body> {
+    let passed = tokio::spawn(pass(shared, request)).await;
+    passed.expect("it does not panic")
+}
+
+async fn pass(shared: Arc<Shared>, request: Request<Body>) -> Response<Body> {
     shared.open().await;
     let name = name(&request);
     let hold = shared.count(&name);
@@ -162,6 +188,11 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
         shared.hold(&name).await;
     }
     let answer = forward(&shared, request).await;
+    if name == POLL
+        && let Ok(answer) = &answer
+    {
+        shared.note_token(answer.body());
+    }
     if hold == Some(When::After) {
         shared.hold(&name).await;
     }
@@ -169,14 +200,17 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
         shared.phase.send_replace(Phase::Passed);
     }
     shared.open().await;
-    answer.unwrap_or_else(|error| {
-        let mut answer = Response::new(Body::from(error));
-        *answer.status_mut() = StatusCode::BAD_GATEWAY;
-        answer
-    })
+    match answer {
+        Ok(answer) => answer.map(Body::from),
+        Err(error) => {
+            let mut answer = Response::new(Body::from(error));
+            *answer.status_mut() = StatusCode::BAD_GATEWAY;
+            answer
+        }
+    }
 }
 
-async fn forward(shared: &Shared, request: Request<Body>) -> Result<Response<Body>, String> {
+async fn forward(shared: &Shared, request: Request<Body>) -> Result<Response<Bytes>, String> {
     let (mut parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await;
     let path = (parts.uri.path_and_query()).map_or("/", |path| path.as_str());
@@ -189,7 +223,7 @@ async fn forward(shared: &Shared, request: Request<Body>) -> Result<Response<Bod
     let (mut parts, body) = answer.map_err(|error| format!("{error:?}"))?.into_parts();
     let body = body.collect().await.map_err(|error| error.to_string())?;
     parts.headers.remove(header::TRANSFER_ENCODING);
-    Ok(Response::from_parts(parts, Body::from(body.to_bytes())))
+    Ok(Response::from_parts(parts, body.to_bytes()))
 }
 
 /// The operation, or method and folder of S3, or method and last part of the path.

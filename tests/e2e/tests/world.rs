@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::process::{Environment, Process, Server, Worker, command, until};
+use crate::process::{Environment, Process, Server, Worker, command, until, until_or_none};
 
 pub(crate) const ACCOUNT: &str = "123456789012";
 pub(crate) const REGION: &str = "eu-west-1";
@@ -36,6 +36,7 @@ pub(crate) struct World {
     fleet: String,
     environment: Environment,
     pub(crate) endpoint: String,
+    heartbeat: &'static str,
     s3: aws_sdk_s3::Client,
     data: aws_sdk_redshiftdata::Client,
     sfn: aws_sdk_sfn::Client,
@@ -49,8 +50,13 @@ pub(crate) struct Target<'a> {
 }
 
 impl World {
-    /// A fleet with these activities; every statement takes `latency`.
-    pub(crate) async fn start(fleet: &str, activities: &[String], latency: &str) -> Self {
+    /// A fleet with these activities; every statement takes `latency`, and what
+    /// a dead worker leaves behind is taken up after `heartbeat`.
+    pub(crate) async fn start(
+        fleet: &str,
+        activities: &[String],
+        (latency, heartbeat): (&str, &'static str),
+    ) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let (server, environment) = match std::env::var("STEPFLEET_ENDPOINT") {
             Ok(endpoint) => (None, environment(&endpoint)),
@@ -72,6 +78,7 @@ impl World {
             fleet: format!("{fleet}-{}", Pid::this()),
             environment,
             endpoint,
+            heartbeat,
         };
         let bucket = world.s3.create_bucket().bucket(&world.fleet).send().await;
         bucket.expect("a bucket");
@@ -85,7 +92,7 @@ impl World {
 
     /// Writes a catalogue of these activities, and makes what `etl-worker setup` does.
     pub(crate) async fn set_up(&mut self, activities: &[String]) {
-        let text = catalogue(&self.fleet, activities);
+        let text = catalogue((&self.fleet, self.heartbeat), activities);
         std::fs::write(self.catalogue(), text).expect("a catalogue");
         let path = self.catalogue().display().to_string();
         let args = ["setup", "--catalogue", path.as_str()];
@@ -198,21 +205,40 @@ impl World {
         names.map(str::to_owned).collect()
     }
 
+    /// Fails an attempt whose worker is dead, instead of its heartbeat's lapse:
+    /// it is tried again. One that has ended stays as it is.
+    pub(crate) async fn lapse(&self, token: &str) {
+        let fail = self.sfn.send_task_failure().task_token(token);
+        let failed = fail.error("Worker.Shutdown").send().await;
+        if let Err(error) = failed {
+            let ended = error.as_service_error().is_some_and(|error| {
+                error.is_task_timed_out()
+                    || error.is_task_does_not_exist()
+                    || error.is_invalid_token()
+            });
+            assert!(ended, "{error:?}");
+        }
+    }
+
     /// Waits until an execution has ended; it has to have succeeded.
     pub(crate) async fn succeeded(&self, execution: &str, within: Duration) -> Value {
-        until("an execution's end", within, async || {
+        let ended = until_or_none(within, async || {
             let look = self.sfn.describe_execution().execution_arn(execution);
             let look = look.send().await.expect("a description");
-            match look.status() {
-                ExecutionStatus::Running => None,
-                ExecutionStatus::Succeeded => {
-                    let output = look.output().expect("an output");
-                    Some(serde_json::from_str(output).expect("JSON"))
-                }
-                _ => panic!("{look:?}"),
-            }
+            (*look.status() != ExecutionStatus::Running).then_some(look)
         })
-        .await
+        .await;
+        match &ended {
+            Some(ended) if *ended.status() == ExecutionStatus::Succeeded => {
+                let output = ended.output().expect("an output");
+                serde_json::from_str(output).expect("JSON")
+            }
+            _ => {
+                let history = self.sfn.get_execution_history().execution_arn(execution);
+                let history = history.send().await.expect("a history");
+                panic!("no success within {within:?}: {:#?}", history.events())
+            }
+        }
     }
 }
 
@@ -324,9 +350,8 @@ fn environment(endpoint: &str) -> Environment {
     .into()
 }
 
-/// The activities are all the loader, one task at a time. What a worker leaves
-/// behind when it dies is taken up after the heartbeat.
-fn catalogue(fleet: &str, activities: &[String]) -> String {
+/// The activities are all the loader, one task at a time.
+fn catalogue((fleet, heartbeat): (&str, &str), activities: &[String]) -> String {
     let mut text = format!(
         "version: 1
 fleet: {fleet}
@@ -343,7 +368,7 @@ activities:
             "  {activity}:
     handler: etl.s3-load
     deployment: workers
-    worker: {{slots: 1, pollers: {{min: 1, max: 1}}, heartbeat: 3s, timeout: 2m}}
+    worker: {{slots: 1, pollers: {{min: 1, max: 1}}, heartbeat: {heartbeat}, timeout: 10m}}
     objective: {{wait: 5s}}
     config: {{warehouse: main, settle: 0s}}
 "
