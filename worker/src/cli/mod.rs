@@ -179,7 +179,7 @@ async fn run(app: &impl App, args: &Args) -> Result<ExitCode, Failure> {
         }
         let service = app.activity(&aws, &catalogue, activity).await;
         let service = service.map_err(|error| {
-            Failure::failed(format!("activity {}: {}", activity.name, chain(&*error)))
+            Failure::usage(format!("activity {}: {}", activity.name, chain(&*error)))
         })?;
         worker = worker.activity(options, service);
     }
