@@ -1,10 +1,5 @@
 //! S3 as the SDK speaks to it.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "what a test's helper unwraps fails the test"
-)]
-
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
