@@ -5,6 +5,9 @@
     reason = "what a test's helper unwraps fails the test"
 )]
 
+mod aws;
 mod cluster;
+mod data_api;
 mod s3;
+mod serve;
 mod signals;
