@@ -10,4 +10,5 @@ mod cluster;
 mod data_api;
 mod s3;
 mod serve;
+mod sfn;
 mod signals;
