@@ -19,7 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 pub use postgres::{Warehouse, WarehouseError, WarehouseOptions};
@@ -28,7 +28,8 @@ use crate::context::read;
 use crate::s3::S3;
 use crate::server::JsonService;
 use crate::{AwsError, Context};
-use statement::{Statement, Status, Target};
+use parameters::Parameter;
+use statement::{Asked, Statement, Status, Target, Text};
 
 /// A statement's text is at most 100 KB (Redshift management guide, Data API considerations).
 const MAX_SQL: usize = 102_400;
@@ -72,7 +73,9 @@ struct Execute {
     statement_name: Option<String>,
     client_token: Option<String>,
     #[serde(default)]
-    parameters: Vec<parameters::Parameter>,
+    parameters: Vec<Parameter>,
+    #[serde(flatten)]
+    others: Map<String, Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,6 +88,8 @@ struct ById {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct List {
+    #[serde(flatten)]
+    target: Target,
     statement_name: Option<String>,
     status: Option<String>,
     max_results: Option<usize>,
@@ -132,49 +137,29 @@ impl DataApi {
 
     fn execute(self: &Arc<Self>, request: Execute) -> Result<Value, AwsError> {
         let (sqls, batch) = check(&request)?;
+        let bound = parameters::bind(&sqls, &request.parameters)?;
         let now = self.context.clock.now();
         let mut state = self.lock();
-        state
-            .tokens
-            .retain(|_, (_, at)| now.duration_since(*at) < TOKEN_KEPT);
         // The same token is the same statement, also where that one failed.
-        if let Some((id, _)) = request
-            .client_token
-            .as_ref()
-            .and_then(|token| state.tokens.get(token))
-        {
-            return Ok(state.statements[id].accepted());
+        if let Some(statement) = state.known(request.client_token.as_deref(), now) {
+            return Ok(statement.accepted());
         }
-        let active = state
-            .statements
-            .values()
-            .filter(|statement| !statement.status.is_terminal())
-            .count();
-        if active >= MAX_ACTIVE {
-            return Err(AwsError::new(
-                "ActiveStatementsExceededException",
-                format!("{active} statements are active; at most {MAX_ACTIVE} may be"),
-            ));
-        }
+        let text = |(sql, bound)| Text {
+            sql,
+            bound,
+            query_id: self.next_query.fetch_add(1, Ordering::Relaxed),
+        };
         let id = uuid::Uuid::new_v4().to_string();
-        let sqls = sqls
-            .into_iter()
-            .map(|sql| parameters::bind(&sql, &request.parameters))
-            .collect::<Result<Vec<_>, _>>()?;
-        let queries = sqls
-            .into_iter()
-            .map(|sql| (sql, self.next_query.fetch_add(1, Ordering::Relaxed)))
-            .collect();
-        let statement = Statement::new(
-            id.clone(),
-            (request.statement_name, batch),
-            request.target,
-            (queries, now),
-        );
-        let accepted = statement.accepted();
-        let stop = statement.stop.clone();
-        state.statements.insert(id.clone(), statement);
-        state.order.push(id.clone());
+        let asked = Asked {
+            name: request.statement_name,
+            batch,
+            target: request.target,
+            parameters: request.parameters,
+            texts: sqls.into_iter().zip(bound).map(text).collect(),
+        };
+        let statement = Statement::new(id.clone(), asked, now);
+        let (accepted, stop) = (statement.accepted(), statement.stop.clone());
+        state.take(&id, statement)?;
         if let Some(token) = request.client_token {
             state.tokens.insert(token, (id.clone(), now));
         }
@@ -200,9 +185,9 @@ impl DataApi {
             &run::Place {
                 warehouse: &self.warehouse,
                 s3: &self.s3,
+                stop: &stop,
             },
             &queries,
-            &stop,
         )
         .await;
         self.change(&id, |statement| statement.settle(outcome));
@@ -251,8 +236,8 @@ impl DataApi {
         let from = offset(request.next_token.as_deref())?;
         let size = request
             .max_results
-            .unwrap_or(PAGE_STATEMENTS)
-            .clamp(1, PAGE_STATEMENTS);
+            .filter(|size| *size > 0)
+            .map_or(PAGE_STATEMENTS, |size| size.min(PAGE_STATEMENTS));
         let state = self.lock();
         let wanted = |statement: &&Statement| {
             let named = request.statement_name.as_ref().is_none_or(|prefix| {
@@ -263,7 +248,9 @@ impl DataApi {
             });
             // AWS lists finished statements only, unless told.
             let status = request.status.as_deref().unwrap_or("FINISHED");
-            named && (status == "ALL" || status == statement.status.as_str())
+            named
+                && request.target.covers(&statement.target)
+                && (status == "ALL" || status == statement.status.as_str())
         };
         let all: Vec<&Statement> = state
             .order
@@ -302,6 +289,30 @@ impl DataApi {
     }
 }
 
+impl State {
+    /// The statement of a client token that still counts.
+    fn known(&mut self, token: Option<&str>, now: Timestamp) -> Option<&Statement> {
+        self.tokens
+            .retain(|_, (_, at)| now.duration_since(*at) < TOKEN_KEPT);
+        let (id, _) = self.tokens.get(token?)?;
+        self.statements.get(id)
+    }
+
+    fn take(&mut self, id: &str, statement: Statement) -> Result<(), AwsError> {
+        let all = self.statements.values();
+        let active = all.filter(|one| !one.status.is_terminal()).count();
+        if active >= MAX_ACTIVE {
+            return Err(AwsError::new(
+                "ActiveStatementsExceededException",
+                format!("{active} statements are active; at most {MAX_ACTIVE} may be"),
+            ));
+        }
+        self.statements.insert(id.to_owned(), statement);
+        self.order.push(id.to_owned());
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl JsonService for Arc<DataApi> {
     async fn call(&self, operation: &str, body: Value) -> Result<Value, AwsError> {
@@ -312,6 +323,19 @@ impl JsonService for Arc<DataApi> {
 /// The statements of a request, and whether it is a batch.
 fn check(request: &Execute) -> Result<(Vec<String>, bool), AwsError> {
     request.target.check()?;
+    for (name, value) in &request.others {
+        match (name.as_str(), value) {
+            // As it is without them.
+            (_, Value::Null) | ("WithEvent", Value::Bool(false)) => {}
+            ("ResultFormat", value) if value == "JSON" => {}
+            ("ExecutionMode", value) if value == "TRANSACTION" => {}
+            _ => {
+                return Err(AwsError::validation(format!(
+                    "{name} {value} is not supported here"
+                )));
+            }
+        }
+    }
     let (sqls, batch) = match (&request.sql, &request.sqls) {
         (Some(sql), None) => (vec![sql.clone()], false),
         (None, Some(sqls)) if (1..=MAX_BATCH).contains(&sqls.len()) => (sqls.clone(), true),
@@ -323,9 +347,6 @@ fn check(request: &Execute) -> Result<(Vec<String>, bool), AwsError> {
         }
         _ => return Err(AwsError::validation("Sql or Sqls must be given")),
     };
-    if batch && !request.parameters.is_empty() {
-        return Err(AwsError::validation("a batch takes no Parameters"));
-    }
     if let Some(long) = sqls.iter().find(|sql| sql.len() > MAX_SQL) {
         return Err(AwsError::validation(format!(
             "a statement has {} bytes; at most {MAX_SQL} are allowed",

@@ -1,73 +1,72 @@
 //! Named parameters: `:name` outside of literals, quoted names and comments.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::copy::token::{Kind, tokens};
 use crate::AwsError;
 
 /// A bound parameter. The Data API knows texts only; the server casts them.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Parameter {
     name: String,
     value: String,
 }
 
-/// The statement with its parameters as literals, which PostgreSQL types by their place.
+/// The statements with the parameters as literals, which PostgreSQL types by their place.
 ///
 /// # Errors
-/// If a parameter has no value, or a value no parameter, as AWS refuses it.
-pub(super) fn bind(sql: &str, parameters: &[Parameter]) -> Result<String, AwsError> {
+/// If a name has no value, or a value is named by no statement, as AWS refuses it.
+pub(super) fn bind(sqls: &[String], parameters: &[Parameter]) -> Result<Vec<String>, AwsError> {
     if parameters.is_empty() {
-        return Ok(sql.to_owned());
+        return Ok(sqls.to_vec());
     }
     let mut used = vec![false; parameters.len()];
-    let mut out = String::with_capacity(sql.len());
-    let mut rest = sql;
-    while let Some(character) = rest.chars().next() {
-        let length = match character {
-            '\'' | '"' => quoted(rest, character),
-            '-' if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
-            ':' if rest.starts_with("::") => 2,
-            ':' => name_after_colon(rest),
-            other => other.len_utf8(),
-        };
-        let (token, after) = rest.split_at(length);
-        rest = after;
-        let Some(name) = token
-            .strip_prefix(':')
-            .filter(|name| !name.is_empty() && *name != ":")
-        else {
-            out.push_str(token);
-            continue;
-        };
-        let at = parameters
-            .iter()
-            .position(|parameter| parameter.name == name);
-        let at = at.ok_or_else(|| {
-            AwsError::validation(format!("Parameters list has no value for :{name}"))
-        })?;
-        used[at] = true;
-        out.push('\'');
-        out.push_str(&parameters[at].value.replace('\'', "''"));
-        out.push('\'');
-    }
+    let bound = sqls
+        .iter()
+        .map(|sql| bind_one(sql, parameters, &mut used))
+        .collect::<Result<_, _>>()?;
     match used.iter().position(|used| !used) {
         Some(at) => Err(AwsError::validation(format!(
             "Parameters list contains unused parameters: {}",
             parameters[at].name
         ))),
-        None => Ok(out),
+        None => Ok(bound),
     }
 }
 
-/// The length of a quoted token; a doubled quote is two tokens, which comes to the same.
-fn quoted(rest: &str, quote: char) -> usize {
-    rest[1..].find(quote).map_or(rest.len(), |end| end + 2)
-}
-
-fn name_after_colon(rest: &str) -> usize {
-    1 + rest[1..]
-        .find(|character: char| !character.is_ascii_alphanumeric() && character != '_')
-        .unwrap_or(rest.len() - 1)
+fn bind_one(sql: &str, parameters: &[Parameter], used: &mut [bool]) -> Result<String, AwsError> {
+    let tokens = tokens(sql);
+    let mut out = String::with_capacity(sql.len());
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        let next = tokens.get(at + 1);
+        at += 1;
+        if !token.is_symbol(":") {
+            out.push_str(token.text);
+            continue;
+        }
+        if next.is_some_and(|next| next.is_symbol(":")) {
+            out.push_str("::");
+            at += 1;
+            continue;
+        }
+        let Some(name) = next.filter(|next| matches!(next.kind, Kind::Word | Kind::Number)) else {
+            out.push(':');
+            continue;
+        };
+        at += 1;
+        let found = parameters
+            .iter()
+            .position(|parameter| parameter.name == name.text);
+        let found = found.ok_or_else(|| {
+            AwsError::validation(format!("Parameters list has no value for :{}", name.text))
+        })?;
+        used[found] = true;
+        out.push('\'');
+        out.push_str(&parameters[found].value.replace('\'', "''"));
+        out.push('\'');
+    }
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -81,33 +80,35 @@ mod tests {
         }
     }
 
+    fn bound(sqls: &[&str], parameters: &[Parameter]) -> Result<Vec<String>, AwsError> {
+        let sqls: Vec<String> = sqls.iter().map(|sql| (*sql).to_owned()).collect();
+        bind(&sqls, parameters)
+    }
+
     #[test]
     fn names_are_bound_outside_of_literals_only() {
         let parameters = [parameter("a", "it's"), parameter("ab", "2")];
-        let bound = bind(
-            "SELECT ':a', \":a\", x::int -- :a\n, :ab WHERE k = :a",
-            &parameters,
-        )
-        .expect("bound");
-        assert_eq!(
-            bound,
-            "SELECT ':a', \":a\", x::int -- :a\n, '2' WHERE k = 'it''s'"
-        );
+        let sql = "SELECT ':a', \":a\", x::int /* :b */ -- :a\n, :ab, $$:b$$ WHERE k=:a";
+        let wanted = "SELECT ':a', \":a\", x::int /* :b */ -- :a\n, '2', $$:b$$ WHERE k='it''s'";
+        assert_eq!(bound(&[sql], &parameters).expect("bound"), [wanted]);
+    }
+
+    #[test]
+    fn every_statement_may_use_some_of_the_values() {
+        let parameters = [parameter("a", "1"), parameter("2", "b")];
+        let bound = bound(&["SELECT :a", "SELECT 1", "SELECT :2, :a"], &parameters);
+        let wanted = ["SELECT '1'", "SELECT 1", "SELECT 'b', '1'"];
+        assert_eq!(bound.expect("bound"), wanted);
     }
 
     #[test]
     fn a_name_without_a_value_and_a_value_without_a_name_are_refused() {
-        assert!(
-            bind("SELECT :b", &[parameter("a", "1")])
-                .expect_err("no value")
-                .message
-                .contains(":b")
-        );
-        assert!(
-            bind("SELECT 1", &[parameter("a", "1")])
-                .expect_err("unused")
-                .message
-                .contains("unused parameters: a")
-        );
+        for (sql, named) in [
+            ("SELECT :b", "no value for :b"),
+            ("SELECT 1", "unused parameters: a"),
+        ] {
+            let refused = bound(&[sql], &[parameter("a", "1")]).expect_err(sql);
+            assert!(refused.message.contains(named), "{}", refused.message);
+        }
     }
 }

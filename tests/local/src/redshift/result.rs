@@ -52,7 +52,8 @@ impl Rows {
             .take(count)
             .map(|row| self.record(row))
             .collect();
-        let metadata: Vec<Value> = self.columns.iter().map(|(name, kind)| json!({"name": name, "label": name, "typeName": kind.name(), "nullable": 1})).collect();
+        let column = |(name, kind): &(String, Type)| json!({"name": name, "label": name, "typeName": type_name(kind), "nullable": 1});
+        let metadata: Vec<Value> = self.columns.iter().map(column).collect();
         json!({"Records": records, "ColumnMetadata": metadata, "TotalNumRows": self.len()})
     }
 
@@ -61,6 +62,15 @@ impl Rows {
             .zip(&self.columns)
             .map(|(value, (_, kind))| field(value.as_deref(), kind))
             .collect()
+    }
+}
+
+/// Redshift has neither text nor jsonb.
+fn type_name(kind: &Type) -> &str {
+    match *kind {
+        Type::TEXT => "varchar",
+        Type::JSONB => "super",
+        _ => kind.name(),
     }
 }
 
@@ -74,10 +84,11 @@ fn field(value: Option<&str>, kind: &Type) -> Value {
             |_| json!({"stringValue": text}),
             |number| json!({"longValue": number}),
         ),
-        Type::FLOAT4 | Type::FLOAT8 => text.parse::<f64>().map_or_else(
-            |_| json!({"stringValue": text}),
-            |number| json!({"doubleValue": number}),
-        ),
+        // NaN and Infinity are texts in JSON too.
+        Type::FLOAT4 | Type::FLOAT8 => match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => json!({"doubleValue": number}),
+            _ => json!({"doubleValue": text}),
+        },
         Type::BOOL => json!({"booleanValue": text == "t"}),
         _ => json!({"stringValue": text}),
     }
@@ -97,6 +108,11 @@ mod tests {
                 json!({"longValue": 9_007_199_254_740_993_i64}),
             ),
             (Some("1.5"), Type::FLOAT8, json!({"doubleValue": 1.5})),
+            (
+                Some("-Infinity"),
+                Type::FLOAT8,
+                json!({"doubleValue": "-Infinity"}),
+            ),
             (Some("t"), Type::BOOL, json!({"booleanValue": true})),
             (Some("1.10"), Type::NUMERIC, json!({"stringValue": "1.10"})),
             (Some(""), Type::VARCHAR, json!({"stringValue": ""})),

@@ -1,20 +1,25 @@
 //! Runs a statement's texts in one transaction on a connection of its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use tokio_postgres::{CancelToken, Client, NoTls, SimpleQueryMessage};
 use tokio_util::sync::CancellationToken;
 
 use super::copy::{self, CopyCommand};
-use super::postgres::Warehouse;
+use super::postgres::{Warehouse, reason};
 use super::result::Rows;
 use super::translate::translate;
 use crate::s3::S3;
 
-/// Where statements run.
+/// How often the server is asked to cancel what runs.
+const CANCEL_EVERY: Duration = Duration::from_millis(100);
+
+/// Where statements run, and what ends them early.
 pub(super) struct Place<'a> {
     pub(super) warehouse: &'a Arc<Warehouse>,
     pub(super) s3: &'a Arc<S3>,
+    pub(super) stop: &'a CancellationToken,
 }
 
 /// One SQL text with the id that load history knows it by.
@@ -48,7 +53,7 @@ enum Failure {
 }
 
 /// Runs all texts; a cancellation is settled by what the server says became of them.
-pub(super) async fn run(place: &Place<'_>, queries: &[Query], stop: &CancellationToken) -> Outcome {
+pub(super) async fn run(place: &Place<'_>, queries: &[Query]) -> Outcome {
     let client = match place.warehouse.connection().await {
         Ok(client) => client,
         Err(error) => {
@@ -58,19 +63,24 @@ pub(super) async fn run(place: &Place<'_>, queries: &[Query], stop: &Cancellatio
             };
         }
     };
-    let canceller = {
-        let (token, stop) = (client.cancel_token(), stop.clone());
-        tokio::spawn(async move {
-            stop.cancelled().await;
-            // The transaction's own end says whether it came in time.
-            let _ = token.cancel_query(NoTls).await;
-        })
-    };
+    let canceller = tokio::spawn(cancel(client.cancel_token(), place.stop.clone()));
     let outcome = transaction(place, queries, &client).await;
     canceller.abort();
     match outcome {
-        Outcome::Failed { .. } if stop.is_cancelled() => Outcome::Aborted,
+        Outcome::Failed { .. } if place.stop.is_cancelled() => Outcome::Aborted,
         other => other,
+    }
+}
+
+/// Cancels what runs, once it is asked to. A request that comes between two
+/// statements cancels nothing, so it goes on until the transaction has ended.
+async fn cancel(token: CancelToken, stop: CancellationToken) {
+    stop.cancelled().await;
+    let mut again = tokio::time::interval(CANCEL_EVERY);
+    loop {
+        again.tick().await;
+        // The transaction's own end says whether it came in time.
+        let _ = token.cancel_query(NoTls).await;
     }
 }
 
@@ -86,6 +96,11 @@ async fn transaction(place: &Place<'_>, queries: &[Query], client: &Client) -> O
         match one(place, query, client).await {
             Ok(result) => results.push(result),
             Err(failure) => return roll_back(client, (at, query.id), failure).await,
+        }
+        if place.stop.is_cancelled() {
+            // A connection that is gone has rolled back by itself.
+            let _ = client.batch_execute("ROLLBACK").await;
+            return Outcome::Aborted;
         }
     }
     match client.batch_execute("COMMIT").await {
@@ -162,8 +177,5 @@ async fn ask(sql: &str, client: &Client) -> Result<QueryResult, tokio_postgres::
 }
 
 fn say(error: &tokio_postgres::Error) -> String {
-    error.as_db_error().map_or_else(
-        || format!("ERROR: {error}"),
-        |error| format!("ERROR: {}", error.message()),
-    )
+    format!("ERROR: {}", reason(error))
 }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::parameters::Parameter;
 use super::result::Rows;
 use super::run::{Outcome, Query};
 use crate::AwsError;
@@ -60,27 +61,56 @@ impl Target {
         Ok(())
     }
 
+    /// Whether all that this names is the same in another.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        let others = other.fields();
+        self.fields()
+            .iter()
+            .zip(others)
+            .all(|((_, wanted), (_, found))| wanted.is_none() || *wanted == found)
+    }
+
     fn add_to(&self, answer: &mut Value) {
-        let fields = [
-            ("Database", &self.database),
-            ("WorkgroupName", &self.workgroup_name),
-            ("ClusterIdentifier", &self.cluster_identifier),
-            ("SecretArn", &self.secret_arn),
-            ("DbUser", &self.db_user),
-        ];
-        for (name, value) in fields {
+        for (name, value) in self.fields() {
             if let Some(value) = value {
                 answer[name] = json!(value);
             }
         }
     }
+
+    fn fields(&self) -> [(&'static str, Option<&str>); 5] {
+        [
+            ("Database", self.database.as_deref()),
+            ("WorkgroupName", self.workgroup_name.as_deref()),
+            ("ClusterIdentifier", self.cluster_identifier.as_deref()),
+            ("SecretArn", self.secret_arn.as_deref()),
+            ("DbUser", self.db_user.as_deref()),
+        ]
+    }
+}
+
+/// What was asked for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) name: Option<String>,
+    pub(super) batch: bool,
+    pub(super) target: Target,
+    pub(super) parameters: Vec<Parameter>,
+    pub(super) texts: Vec<Text>,
+}
+
+/// One SQL text as it was written, as it runs, and its id in the load history.
+#[derive(Debug)]
+pub(super) struct Text {
+    pub(super) sql: String,
+    pub(super) bound: String,
+    pub(super) query_id: i64,
 }
 
 /// One SQL text of a statement.
 #[derive(Debug)]
 struct Part {
-    sql: String,
-    query_id: i64,
+    text: Text,
     status: Status,
     error: Option<String>,
     affected: u64,
@@ -93,7 +123,8 @@ pub(super) struct Statement {
     id: String,
     pub(super) name: Option<String>,
     batch: bool,
-    target: Target,
+    pub(super) target: Target,
+    parameters: Vec<Parameter>,
     pub(super) status: Status,
     created: Timestamp,
     pub(super) updated: Timestamp,
@@ -104,32 +135,26 @@ pub(super) struct Statement {
 }
 
 impl Statement {
-    /// A statement that nobody runs yet: its name and whether it is a batch; its texts with their query ids, and the time.
-    pub(super) fn new(
-        id: String,
-        (name, batch): (Option<String>, bool),
-        target: Target,
-        (queries, now): (Vec<(String, i64)>, Timestamp),
-    ) -> Self {
-        let part = |(sql, query_id)| Part {
-            sql,
-            query_id,
+    /// A statement that nobody runs yet.
+    pub(super) fn new(id: String, asked: Asked, now: Timestamp) -> Self {
+        let part = |text| Part {
+            text,
             status: Status::Submitted,
             error: None,
             affected: 0,
             rows: None,
         };
-        let parts = queries.into_iter().map(part).collect();
         Self {
             id,
-            name,
-            batch,
-            target,
+            name: asked.name,
+            batch: asked.batch,
+            target: asked.target,
+            parameters: asked.parameters,
             status: Status::Submitted,
             created: now,
             updated: now,
             error: None,
-            parts,
+            parts: asked.texts.into_iter().map(part).collect(),
             stop: CancellationToken::new(),
         }
     }
@@ -139,8 +164,8 @@ impl Statement {
         self.parts
             .iter()
             .map(|part| Query {
-                sql: part.sql.clone(),
-                id: part.query_id,
+                sql: part.text.bound.clone(),
+                id: part.text.query_id,
             })
             .collect()
     }
@@ -207,6 +232,9 @@ impl Statement {
         if let Some(error) = &self.error {
             answer["Error"] = json!(error);
         }
+        if !self.parameters.is_empty() {
+            answer["QueryParameters"] = json!(self.parameters);
+        }
         if self.batch {
             answer["SubStatements"] = self
                 .parts
@@ -253,11 +281,15 @@ impl Statement {
             answer["StatementName"] = json!(name);
         }
         if self.batch {
-            answer["QueryStrings"] = self.parts.iter().map(|part| part.sql.as_str()).collect();
+            answer["QueryStrings"] = self.texts().collect();
         } else {
-            answer["QueryString"] = json!(self.parts.first().map(|part| part.sql.as_str()));
+            answer["QueryString"] = json!(self.texts().next());
         }
         answer
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().map(|part| part.text.sql.as_str())
     }
 }
 
@@ -266,7 +298,7 @@ fn part_fields(part: &Part) -> Value {
         .rows
         .as_ref()
         .map_or((part.affected, 0), |rows| (rows.len() as u64, rows.size()));
-    json!({"QueryString": part.sql, "RedshiftQueryId": part.query_id, "ResultRows": rows, "ResultSize": size})
+    json!({"QueryString": part.text.sql, "RedshiftQueryId": part.text.query_id, "ResultRows": rows, "ResultSize": size})
 }
 
 fn merge(into: &mut Value, from: Value) {

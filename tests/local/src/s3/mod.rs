@@ -3,6 +3,8 @@
 //! s3s reads and writes the protocol; the store is ours, so that every
 //! condition is checked under the lock that its effect takes.
 
+mod checksum;
+mod list;
 mod request;
 mod service;
 mod store;
@@ -17,7 +19,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use crate::Context;
 use service::Api;
 use store::Store;
-pub use store::{Condition, ObjectInfo, StoreError};
+pub use store::{About, Condition, ObjectInfo, StoreError};
 
 /// S3: buckets and objects, kept in `<dir>/s3`.
 pub struct S3 {
@@ -80,7 +82,9 @@ impl S3 {
         key: &str,
         body: &[u8],
     ) -> Result<ObjectInfo, StoreError> {
-        self.store.put((bucket, key), body, &Condition::None)
+        let about = About::default();
+        let object = store::Object { body, about };
+        self.store.put((bucket, key), object, &Condition::None)
     }
 
     /// The names of all buckets.

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH};
-use http::{HeaderMap, HeaderValue, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use http_body_util::BodyExt;
 
 const SIGNATURE_HEADERS: [&str; 5] = [
@@ -20,8 +20,11 @@ pub(super) async fn prepare(request: Request<Body>) -> Result<Request<s3s::Body>
     let body = body.collect().await;
     let mut body = body.map_err(|error| error.to_string())?.to_bytes();
     if is_chunked(&parts.headers) {
-        body = unframe(body)?;
+        let (plain, checksums) = unframe(body)?;
+        body = plain;
         without_chunked(&mut parts.headers);
+        // Verified like those that come as headers.
+        parts.headers.extend(checksums);
     }
     parts.headers.remove(AUTHORIZATION);
     for name in SIGNATURE_HEADERS {
@@ -57,22 +60,16 @@ fn without_chunked(headers: &mut HeaderMap) {
     }
 }
 
-/// Chunks of `<hex size>[;extension]\r\n<bytes>\r\n` up to one of size 0, whose
-/// trailers hold checksums.
-fn unframe(mut framed: Bytes) -> Result<Bytes, String> {
-    let malformed = || "the aws-chunked body is malformed".to_owned();
+/// Chunks of `<hex size>[;extension]\r\n<bytes>\r\n` up to one of size 0; gives
+/// the plain body, and the checksums in the trailers behind it.
+fn unframe(mut framed: Bytes) -> Result<(Bytes, HeaderMap), String> {
     let mut plain = BytesMut::new();
     loop {
-        let end = framed
-            .windows(2)
-            .position(|pair| pair == b"\r\n")
-            .ok_or_else(malformed)?;
-        let line = framed.split_to(end + 2);
-        let line = std::str::from_utf8(&line).map_err(|_| malformed())?;
-        let size = line.trim_end().split(';').next().unwrap_or_default();
+        let line = line(&mut framed)?;
+        let size = line.split(';').next().unwrap_or_default();
         let size = usize::from_str_radix(size, 16).map_err(|_| malformed())?;
         if size == 0 {
-            return Ok(plain.freeze());
+            return Ok((plain.freeze(), trailers(framed)?));
         }
         if framed.len().saturating_sub(2) < size {
             return Err(malformed());
@@ -82,6 +79,39 @@ fn unframe(mut framed: Bytes) -> Result<Bytes, String> {
             return Err(malformed());
         }
     }
+}
+
+/// `<name>:<value>\r\n` up to an empty line.
+fn trailers(mut framed: Bytes) -> Result<HeaderMap, String> {
+    let mut checksums = HeaderMap::new();
+    while !framed.is_empty() {
+        let line = line(&mut framed)?;
+        let Some((name, value)) = line.split_once(':') else {
+            break;
+        };
+        let name = name.trim().to_ascii_lowercase();
+        if name.starts_with("x-amz-checksum-") {
+            let name = HeaderName::try_from(name).map_err(|_| malformed())?;
+            let value = HeaderValue::try_from(value.trim()).map_err(|_| malformed())?;
+            checksums.insert(name, value);
+        }
+    }
+    Ok(checksums)
+}
+
+/// Takes off a line, without its end.
+fn line(framed: &mut Bytes) -> Result<String, String> {
+    let end = framed
+        .windows(2)
+        .position(|pair| pair == b"\r\n")
+        .ok_or_else(malformed)?;
+    let line = framed.split_to(end + 2);
+    let line = std::str::from_utf8(&line[..end]).map_err(|_| malformed())?;
+    Ok(line.to_owned())
+}
+
+fn malformed() -> String {
+    "the aws-chunked body is malformed".to_owned()
 }
 
 #[cfg(test)]
@@ -105,7 +135,18 @@ mod tests {
         ];
         for (framed, plain) in cases {
             let got = unframe(Bytes::from_static(framed)).ok();
+            let got = got.map(|(got, _)| got);
             assert_eq!(got.as_deref(), plain, "{framed:?}");
         }
+    }
+
+    #[test]
+    fn checksums_behind_the_body_are_kept() {
+        let framed = b"0\r\nx-amz-checksum-crc32:AA==\r\nX-Amz-Checksum-Sha1: BB==\r\n\
+            x-amz-trailer-signature:1\r\n\r\n";
+        let (_, checksums) = unframe(Bytes::from_static(framed)).unwrap();
+        assert_eq!(checksums.len(), 2);
+        assert_eq!(checksums["x-amz-checksum-crc32"], "AA==");
+        assert_eq!(checksums["x-amz-checksum-sha1"], "BB==");
     }
 }

@@ -1,16 +1,17 @@
 //! The operations, between s3s's types and the store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
-use super::store::{Condition, ObjectInfo, Store, StoreError};
+use super::checksum::{self, Given};
+use super::list::{self, Page};
+use super::store::{About, Condition, Object as New, ObjectInfo, Store, StoreError};
 
 /// The store as s3s calls it. What is not here answers `NotImplemented`.
 pub(super) struct Api {
@@ -29,11 +30,11 @@ fn refused(error: StoreError) -> s3s::S3Error {
     }
 }
 
-fn time(info: &ObjectInfo) -> Timestamp {
+pub(super) fn time(info: &ObjectInfo) -> Timestamp {
     Timestamp::from(SystemTime::from(info.last_modified))
 }
 
-fn etag(info: &ObjectInfo) -> ETag {
+pub(super) fn etag(info: &ObjectInfo) -> ETag {
     ETag::Strong(info.etag.clone())
 }
 
@@ -67,6 +68,10 @@ fn readable(
         return Err(s3_error!(NotModified));
     }
     Ok(())
+}
+
+fn metadata(kept: BTreeMap<String, String>) -> Option<Metadata> {
+    (!kept.is_empty()).then(|| kept.into_iter().collect())
 }
 
 fn whole(body: Bytes) -> StreamingBlob {
@@ -140,6 +145,25 @@ impl s3s::S3 for Api {
     ) -> S3Result<S3Response<PutObjectOutput>> {
         let input = request.input;
         let condition = condition(input.if_match, input.if_none_match)?;
+        let given = Given {
+            sums: Checksum {
+                checksum_crc32: input.checksum_crc32,
+                checksum_crc32c: input.checksum_crc32c,
+                checksum_crc64nvme: input.checksum_crc64nvme,
+                checksum_sha1: input.checksum_sha1,
+                checksum_sha256: input.checksum_sha256,
+                checksum_type: None,
+            },
+            md5: input.content_md5,
+        };
+        let about = About {
+            content_type: input.content_type,
+            content_encoding: input.content_encoding,
+            content_disposition: input.content_disposition,
+            content_language: input.content_language,
+            cache_control: input.cache_control,
+            metadata: input.metadata.into_iter().flatten().collect(),
+        };
         let mut body = Vec::new();
         if let Some(mut stream) = input.body {
             while let Some(chunk) = stream
@@ -150,9 +174,11 @@ impl s3s::S3 for Api {
                 body.extend_from_slice(&chunk);
             }
         }
+        checksum::verify(&body, &given)?;
+        let object = New { body: &body, about };
         let info = self
             .store
-            .put((&input.bucket, &input.key), &body, &condition)
+            .put((&input.bucket, &input.key), object, &condition)
             .map_err(refused)?;
         Ok(S3Response::new(PutObjectOutput {
             e_tag: Some(etag(&info)),
@@ -183,6 +209,12 @@ impl s3s::S3 for Api {
             body: Some(whole(body)),
             e_tag: Some(etag(&info)),
             last_modified: Some(time(&info)),
+            content_type: Some(info.about.content_type()),
+            content_encoding: info.about.content_encoding,
+            content_disposition: info.about.content_disposition,
+            content_language: info.about.content_language,
+            cache_control: info.about.cache_control,
+            metadata: metadata(info.about.metadata),
             ..Default::default()
         }))
     }
@@ -202,6 +234,12 @@ impl s3s::S3 for Api {
             content_length: i64::try_from(info.size).ok(),
             e_tag: Some(etag(&info)),
             last_modified: Some(time(&info)),
+            content_type: Some(info.about.content_type()),
+            content_encoding: info.about.content_encoding,
+            content_disposition: info.about.content_disposition,
+            content_language: info.about.content_language,
+            cache_control: info.about.cache_control,
+            metadata: metadata(info.about.metadata),
             ..Default::default()
         }))
     }
@@ -276,9 +314,24 @@ impl s3s::S3 for Api {
             target(headers, "if-match")?,
             target(headers, "if-none-match")?,
         )?;
+        let replaces =
+            |directive: &MetadataDirective| directive.as_str() == MetadataDirective::REPLACE;
+        let about = if input.metadata_directive.as_ref().is_some_and(replaces) {
+            About {
+                content_type: input.content_type,
+                content_encoding: input.content_encoding,
+                content_disposition: input.content_disposition,
+                content_language: input.content_language,
+                cache_control: input.cache_control,
+                metadata: input.metadata.into_iter().flatten().collect(),
+            }
+        } else {
+            info.about
+        };
+        let object = New { body: &body, about };
         let copied = self
             .store
-            .put((&input.bucket, &input.key), &body, &condition)
+            .put((&input.bucket, &input.key), object, &condition)
             .map_err(refused)?;
         Ok(S3Response::new(CopyObjectOutput {
             copy_object_result: Some(CopyObjectResult {
@@ -295,11 +348,12 @@ impl s3s::S3 for Api {
         request: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
         let input = request.input;
+        let encoded = list::encoded(input.encoding_type.as_ref())?;
         let prefix = input.prefix.clone().unwrap_or_default();
         let objects = self.store.list(&input.bucket, &prefix).map_err(refused)?;
         let page = Page::of(objects, &input)?;
         let count = page.contents.len() + page.prefixes.len();
-        Ok(S3Response::new(ListObjectsV2Output {
+        let mut output = ListObjectsV2Output {
             name: Some(input.bucket),
             prefix: Some(prefix),
             max_keys: Some(input.max_keys.unwrap_or(1_000)),
@@ -312,7 +366,11 @@ impl s3s::S3 for Api {
             delimiter: input.delimiter,
             start_after: input.start_after,
             ..Default::default()
-        }))
+        };
+        if encoded {
+            list::encode(&mut output);
+        }
+        Ok(S3Response::new(output))
     }
 }
 
@@ -324,72 +382,4 @@ fn target(headers: &http::HeaderMap, name: &str) -> S3Result<Option<ETagConditio
     ETagCondition::parse_http_header(value.as_bytes())
         .map(Some)
         .map_err(|error| s3_error!(InvalidArgument, "{name}: {error}"))
-}
-
-#[derive(Default)]
-struct Page {
-    contents: Vec<Object>,
-    prefixes: Vec<CommonPrefix>,
-    next: Option<String>,
-}
-
-impl Page {
-    fn of(objects: Vec<ObjectInfo>, input: &ListObjectsV2Input) -> S3Result<Self> {
-        if input.encoding_type.is_some() {
-            return Err(s3_error!(NotImplemented, "encoding-type is not there"));
-        }
-        let limit = usize::try_from(input.max_keys.unwrap_or(1_000)).unwrap_or(0);
-        let limit = limit.min(1_000);
-        let token = input
-            .continuation_token
-            .as_deref()
-            .map(resume)
-            .transpose()?;
-        let after = token.as_ref().or(input.start_after.as_ref());
-        let prefix = input.prefix.as_deref().unwrap_or_default();
-        let delimiter = input.delimiter.as_deref().filter(|text| !text.is_empty());
-        let mut page = Self::default();
-        let mut last: Option<String> = None;
-        for info in objects {
-            if after.is_some_and(|after| info.key <= *after) {
-                continue;
-            }
-            let group = delimiter.and_then(|delimiter| group(&info.key, prefix, delimiter));
-            // A token that names a group stands for all keys in it.
-            if group.is_some() && (group == last || group == token) {
-                continue;
-            }
-            if page.contents.len() + page.prefixes.len() >= limit {
-                page.next = last.map(|last| URL_SAFE_NO_PAD.encode(last));
-                break;
-            }
-            last = Some(group.clone().unwrap_or_else(|| info.key.clone()));
-            match group {
-                Some(prefix) => page.prefixes.push(CommonPrefix {
-                    prefix: Some(prefix),
-                }),
-                None => page.contents.push(Object {
-                    e_tag: Some(etag(&info)),
-                    last_modified: Some(time(&info)),
-                    size: i64::try_from(info.size).ok(),
-                    key: Some(info.key),
-                    ..Default::default()
-                }),
-            }
-        }
-        Ok(page)
-    }
-}
-
-fn group(key: &str, prefix: &str, delimiter: &str) -> Option<String> {
-    let rest = key.strip_prefix(prefix)?;
-    let end = rest.find(delimiter)? + delimiter.len();
-    Some(format!("{prefix}{}", &rest[..end]))
-}
-
-fn resume(token: &str) -> S3Result<String> {
-    let bytes = URL_SAFE_NO_PAD.decode(token).ok();
-    bytes
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .ok_or_else(|| s3_error!(InvalidArgument, "the continuation token is not one of ours"))
 }

@@ -21,8 +21,42 @@ pub struct ObjectInfo {
     pub size: u64,
     /// Whole seconds, as S3 has them.
     pub last_modified: Timestamp,
+    /// What its writer said of it.
+    #[serde(default)]
+    pub about: About,
     /// The name of its files; grows, so that of two records the later wins.
     file: u64,
+}
+
+/// What a writer says of an object: kept, and told to readers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// `Content-Type`.
+    pub content_type: Option<String>,
+    /// `Content-Encoding`.
+    pub content_encoding: Option<String>,
+    /// `Content-Disposition`.
+    pub content_disposition: Option<String>,
+    /// `Content-Language`.
+    pub content_language: Option<String>,
+    /// `Cache-Control`.
+    pub cache_control: Option<String>,
+    /// The `x-amz-meta-` headers, by the rest of their names.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl About {
+    /// As S3 tells it where nobody said.
+    pub(super) fn content_type(&self) -> String {
+        let said = self.content_type.as_deref();
+        said.unwrap_or("binary/octet-stream").to_owned()
+    }
+}
+
+/// What is written.
+pub(super) struct Object<'a> {
+    pub(super) body: &'a [u8],
+    pub(super) about: About,
 }
 
 /// What has to hold of the object that is there.
@@ -163,7 +197,7 @@ impl Store {
     pub(super) fn put(
         &self,
         (bucket, key): (&str, &str),
-        body: &[u8],
+        Object { body, about }: Object<'_>,
         condition: &Condition,
     ) -> Result<ObjectInfo, StoreError> {
         let etag = hex::encode(Md5::digest(body));
@@ -177,6 +211,7 @@ impl Store {
             size: body.len() as u64,
             last_modified: Timestamp::from_second(self.clock.now().as_second())
                 .unwrap_or(Timestamp::UNIX_EPOCH),
+            about,
             file: index.next_file,
         };
         self.write(bucket, &info, body)?;

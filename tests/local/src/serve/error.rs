@@ -78,7 +78,7 @@ impl StartError {
     /// Whether what was asked for is wrong, and not what was found.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Usage(_) => true,
+            Self::Usage(_) | Self::Warehouse(WarehouseError::Url { .. }) => true,
             Self::Listen { .. }
             | Self::Dir { .. }
             | Self::InUse(_)

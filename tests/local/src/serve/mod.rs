@@ -82,6 +82,10 @@ impl Local {
     /// What is in the way, and what to do about it. Nothing is left running.
     pub async fn start(options: LocalOptions) -> Result<Self, StartError> {
         let catalogue = read_catalogue(&options)?;
+        let plan = match &catalogue {
+            Some(catalogue) => Some((catalogue, setup::worker(&options)?)),
+            None => None,
+        };
         let lock = take_dir(&options.dir)?;
         let ports = Ports {
             aws: bind("--listen", &options.listen).await?,
@@ -120,8 +124,8 @@ impl Local {
             _lock: lock,
         };
         local.serve(ports, catalogue.as_ref());
-        if let Some(catalogue) = &catalogue {
-            setup::make(&local, catalogue, &options).await?;
+        if let Some((catalogue, worker)) = plan {
+            setup::make(&local, catalogue, (&options, &worker)).await?;
         }
         Ok(local)
     }
@@ -274,8 +278,12 @@ async fn warehouse(
         WarehouseOption::At(url) => Some(url.clone()),
         WarehouseOption::Own => None,
     };
-    let dir = options.dir.clone();
-    let warehouse = Warehouse::start(&WarehouseOptions { dir, url }).await?;
+    let warehouse = Warehouse::start(&WarehouseOptions {
+        dir: options.dir.clone(),
+        url,
+        programs: options.postgres.clone(),
+    })
+    .await?;
     let latency = options.statement_latency;
     let api = DataApi::new(
         context.clone(),

@@ -24,6 +24,10 @@ pub struct LocalOptions {
     pub allow_short_periods: bool,
     /// Which PostgreSQL is the warehouse.
     pub warehouse: WarehouseOption,
+    /// The folders to look for PostgreSQL in; none for `PATH` and where packages put it.
+    pub postgres: Option<Vec<PathBuf>>,
+    /// The binary that pods run; none for the `etl-worker` beside our own.
+    pub worker: Option<PathBuf>,
     /// How long each statement takes at least.
     pub statement_latency: Duration,
     /// The length of a datapoint of `AWS/States`.
@@ -61,6 +65,8 @@ impl LocalOptions {
             catalogue: None,
             allow_short_periods: false,
             warehouse: WarehouseOption::Own,
+            postgres: None,
+            worker: None,
             statement_latency: Duration::ZERO,
             metric_resolution: Duration::from_secs(60),
             metric_delay: Duration::from_secs(30),

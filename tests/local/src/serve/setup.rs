@@ -1,7 +1,7 @@
 //! Makes what a catalogue says: activities, topic, queues, alarms, Deployments.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use stepfleet_activity::Catalogue;
@@ -18,7 +18,7 @@ const MOST_RECEIVES: &str = "5";
 pub(super) async fn make(
     local: &Local,
     catalogue: &Catalogue,
-    options: &LocalOptions,
+    (options, worker): (&LocalOptions, &Path),
 ) -> Result<(), StartError> {
     for activity in catalogue.activities.values() {
         let name = activity.arn.rsplit(':').next().unwrap_or_default();
@@ -35,7 +35,7 @@ pub(super) async fn make(
                 .map_err(StartError::setup(format!("alarm {}", spec.name)))?;
         }
     }
-    deployments(local, catalogue, options)
+    deployments(local, catalogue, (options, worker))
 }
 
 /// Topic, queue, dead-letter queue and subscription; gives the topic.
@@ -139,12 +139,11 @@ fn metric(watched: &Metric) -> [(String, Value); 3] {
 fn deployments(
     local: &Local,
     catalogue: &Catalogue,
-    options: &LocalOptions,
+    (options, worker): (&LocalOptions, &Path),
 ) -> Result<(), StartError> {
     let Some(path) = &options.catalogue else {
         return Ok(());
     };
-    let worker = worker()?;
     let path = std::path::absolute(path).map_err(|error| StartError::dir(path, error))?;
     for deployment in catalogue.deployments.values() {
         let mut args = vec!["--catalogue".to_owned(), path.display().to_string()];
@@ -185,11 +184,14 @@ fn activities<'a>(
         .map(|activity| activity.name.as_str())
 }
 
-/// The worker's binary, beside our own.
-fn worker() -> Result<PathBuf, StartError> {
-    let name = format!("etl-worker{}", std::env::consts::EXE_SUFFIX);
-    let own = std::env::current_exe().unwrap_or_default();
-    let path = own.with_file_name(name);
+/// The worker's binary: looked for before anything is started.
+pub(super) fn worker(options: &LocalOptions) -> Result<PathBuf, StartError> {
+    let beside = || {
+        let name = format!("etl-worker{}", std::env::consts::EXE_SUFFIX);
+        let own = std::env::current_exe().unwrap_or_default();
+        own.with_file_name(name)
+    };
+    let path = options.worker.clone().unwrap_or_else(beside);
     if path.exists() {
         Ok(path)
     } else {

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::history::epoch;
-use super::input::{Page, check_name, check_size, paged};
+use super::input::{Page, check_arn, check_name, check_size, paged};
 use super::{State, StepFunctions};
 use crate::AwsError;
 use crate::context::read;
@@ -103,6 +103,7 @@ impl StepFunctions {
 
     pub(super) fn describe_activity(&self, body: Value) -> Result<Value, AwsError> {
         let ByArn { activity_arn } = read(body)?;
+        check_arn(&activity_arn, "activity")?;
         let state = self.lock();
         let activity = state.activities.get(activity_arn.as_str());
         let activity = activity.ok_or_else(|| missing(&activity_arn))?;
@@ -123,6 +124,7 @@ impl StepFunctions {
     /// Open polls end empty; tasks that wait or run stay until they time out.
     pub(super) fn delete_activity(&self, body: Value) -> Result<Value, AwsError> {
         let ByArn { activity_arn } = read(body)?;
+        check_arn(&activity_arn, "activity")?;
         self.lock().activities.remove(activity_arn.as_str());
         Ok(json!({}))
     }
@@ -135,6 +137,7 @@ impl StepFunctions {
             activity_arn,
             worker_name,
         } = read(body)?;
+        check_arn(&activity_arn, "activity")?;
         if let Some(name) = &worker_name {
             check_size("workerName", name.chars().count(), 80)?;
         }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::choice;
 use super::definition::{Definition, Fail, Kind, Pass, Rule, Span, State, Task, Text, Then, Until};
-use super::executions::End;
+use super::end::End;
 use super::history::{Event, MOST};
 use super::machines::Machine;
 use super::path::{Path, Scope};

@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::task::AbortHandle;
 
+use super::end::End;
 use super::execution::{self, Run};
 use super::history::{Event, epoch, put};
-use super::input::{check_json, check_name, check_size, paged};
+use super::input::{check_arn, check_json, check_name, check_size, paged};
 use super::machines::missing as no_machine;
 use super::tasks::Failure;
 use super::{State, StepFunctions};
@@ -42,15 +43,6 @@ pub(super) struct Execution {
     /// The attempt that is open now.
     pub(super) attempt: Option<u64>,
     task: Option<AbortHandle>,
-}
-
-/// How an execution ended.
-#[derive(Debug, Clone)]
-pub(super) enum End {
-    Succeeded(String),
-    Failed(Failure),
-    TimedOut,
-    Aborted(Failure),
 }
 
 #[derive(Debug, Deserialize)]
@@ -107,6 +99,7 @@ impl StepFunctions {
     /// The same name and input while it runs: the same answer.
     pub(super) fn start_execution(self: &Arc<Self>, body: Value) -> Result<Value, AwsError> {
         let start: Start = read(body)?;
+        check_arn(&start.state_machine_arn, "stateMachine")?;
         let name = start
             .name
             .unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
@@ -162,6 +155,7 @@ impl StepFunctions {
         let ByArn {
             execution_arn: arn, ..
         } = read(body)?;
+        check_arn(&arn, "execution")?;
         let state = self.lock();
         let execution = state
             .executions
@@ -182,6 +176,7 @@ impl StepFunctions {
 
     pub(super) fn list_executions(&self, body: Value) -> Result<Value, AwsError> {
         let list: List = read(body)?;
+        check_arn(&list.state_machine_arn, "stateMachine")?;
         let statuses = [
             "RUNNING",
             "SUCCEEDED",
@@ -225,6 +220,7 @@ impl StepFunctions {
             error,
             cause,
         } = read(body)?;
+        check_arn(&arn, "execution")?;
         for (member, text, most) in [("error", &error, 256), ("cause", &cause, 32_768)] {
             check_size(
                 member,
@@ -253,6 +249,7 @@ impl StepFunctions {
 
     pub(super) fn get_execution_history(&self, body: Value) -> Result<Value, AwsError> {
         let ask: History = read(body)?;
+        check_arn(&ask.execution_arn, "execution")?;
         let state = self.lock();
         let execution = state.executions.get(ask.execution_arn.as_str());
         let execution = execution.ok_or_else(|| missing(&ask.execution_arn))?;
@@ -339,28 +336,6 @@ impl State {
         execution.ended = Some((at, end));
         if let Some(attempt) = execution.attempt.take() {
             self.close(attempt);
-        }
-    }
-}
-
-// === impl End ===
-
-impl End {
-    fn event(&self, at: Timestamp) -> Event {
-        match self {
-            Self::Succeeded(output) => Event::new(at, "ExecutionSucceeded")
-                .with("executionSucceededEventDetails", json!({"output": output})),
-            Self::Failed(why) => Event::new(at, "ExecutionFailed").failed(
-                "executionFailedEventDetails",
-                why.error.as_deref(),
-                why.cause.as_deref(),
-            ),
-            Self::TimedOut => Event::new(at, "ExecutionTimedOut"),
-            Self::Aborted(why) => Event::new(at, "ExecutionAborted").failed(
-                "executionAbortedEventDetails",
-                why.error.as_deref(),
-                why.cause.as_deref(),
-            ),
         }
     }
 }

@@ -71,6 +71,26 @@ pub(crate) fn check_name(name: &str) -> Result<(), AwsError> {
 }
 
 /// # Errors
+/// `InvalidArn`, unless it names something of this kind, like `activity`.
+pub(crate) fn check_arn(arn: &str, kind: &str) -> Result<(), AwsError> {
+    let parts: Vec<&str> = arn.split(':').collect();
+    if let ["arn", partition, "states", region, account, found, name, ..] = parts.as_slice()
+        && *found == kind
+        && [partition, region, account, name]
+            .iter()
+            .all(|part| !part.is_empty())
+    {
+        return Ok(());
+    }
+    Err(AwsError::new(
+        "InvalidArn",
+        format!(
+            "Invalid Arn: '{arn}': it must be like arn:aws:states:eu-west-1:123456789012:{kind}:name"
+        ),
+    ))
+}
+
+/// # Errors
 /// `ValidationException` over the limit, `code` where it is not JSON.
 pub(crate) fn check_json(member: &str, text: &str, code: &'static str) -> Result<Value, AwsError> {
     check_size(member, text.len(), LARGEST)?;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::StepFunctions;
 use super::definition::Definition;
 use super::history::epoch;
-use super::input::{Page, check_name, check_size, paged};
+use super::input::{Page, check_arn, check_name, check_size, paged};
 use crate::AwsError;
 use crate::context::read;
 
@@ -92,6 +92,7 @@ impl StepFunctions {
     /// What runs goes on with the definition that it was started with.
     pub(super) fn update_state_machine(&self, body: Value) -> Result<Value, AwsError> {
         let update: Update = read(body)?;
+        check_arn(&update.state_machine_arn, "stateMachine")?;
         if update.definition.is_none() && update.role_arn.is_none() {
             return Err(AwsError::new(
                 "MissingRequiredParameter",
@@ -118,6 +119,7 @@ impl StepFunctions {
         let ByArn {
             state_machine_arn: arn,
         } = read(body)?;
+        check_arn(&arn, "stateMachine")?;
         let state = self.lock();
         let machine = state
             .machines
@@ -144,6 +146,7 @@ impl StepFunctions {
     /// What runs goes on to its end.
     pub(super) fn delete_state_machine(&self, body: Value) -> Result<Value, AwsError> {
         let ByArn { state_machine_arn } = read(body)?;
+        check_arn(&state_machine_arn, "stateMachine")?;
         self.lock().machines.remove(state_machine_arn.as_str());
         Ok(json!({}))
     }

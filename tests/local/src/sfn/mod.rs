@@ -7,6 +7,7 @@
 mod activities;
 mod choice;
 mod definition;
+mod end;
 mod execution;
 mod executions;
 mod history;

@@ -612,13 +612,23 @@ async fn what_is_made_twice_or_wrong_is_refused() {
         ),
         (
             "StartExecution",
-            json!({"stateMachineArn": "arn:x"}),
+            json!({"stateMachineArn": format!("{MACHINE}x")}),
             "StateMachineDoesNotExist",
+        ),
+        (
+            "StartExecution",
+            json!({"stateMachineArn": ACTIVITY}),
+            "InvalidArn",
+        ),
+        (
+            "DescribeExecution",
+            json!({"executionArn": RUN}),
+            "ExecutionDoesNotExist",
         ),
         (
             "DescribeExecution",
             json!({"executionArn": "arn:x"}),
-            "ExecutionDoesNotExist",
+            "InvalidArn",
         ),
         ("RedriveExecution", json!({}), "UnknownOperationException"),
     ];

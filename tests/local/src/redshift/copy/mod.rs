@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tokio_postgres::error::DbError;
 use tokio_postgres::{Client, Error};
 
+use super::postgres::reason;
 use crate::s3::S3;
 use json::Converted;
 use parse::Source;
@@ -75,12 +76,9 @@ impl LoadError {
     }
 
     fn postgres(error: &Error) -> Self {
-        let message = error
-            .as_db_error()
-            .map_or_else(|| error.to_string(), |error| error.message().to_owned());
         Self {
             aborts: true,
-            ..Self::before(message)
+            ..Self::before(reason(error))
         }
     }
 

@@ -5,17 +5,24 @@ mod leftover;
 mod place;
 mod process;
 
+use std::error::Error as _;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::time::timeout;
+use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, NoTls};
 
 use process::Server;
 
 /// What the loader uses of Redshift and PostgreSQL lacks.
 const COMPAT: &str = include_str!("../compat.sql");
+
+/// How long a connection may take, unless the URL says it.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Why there is no warehouse.
 #[derive(Debug, thiserror::Error)]
@@ -67,9 +74,20 @@ pub enum WarehouseError {
         /// The last lines of that.
         text: String,
     },
-    /// The server refuses the connection or `compat.sql`.
-    #[error("PostgreSQL cannot be used: {0:?}")]
-    Refused(#[from] tokio_postgres::Error),
+    /// What was given is no URL of a server.
+    #[error("{reason}: a PostgreSQL's URL is like postgres://user:password@host:5432/database")]
+    Url {
+        /// What is wrong with it, without the password.
+        reason: String,
+    },
+    /// The server is not there, or refuses the connection or `compat.sql`.
+    #[error("the PostgreSQL at {at} cannot be used: {reason}")]
+    Refused {
+        /// Its hosts and ports.
+        at: String,
+        /// What it said.
+        reason: String,
+    },
 }
 
 /// Which PostgreSQL to use.
@@ -79,6 +97,9 @@ pub struct WarehouseOptions {
     pub dir: PathBuf,
     /// A running server to use instead of starting one.
     pub url: Option<String>,
+    /// The folders to look for its programs in; none for `PATH` and where
+    /// packages put them.
+    pub programs: Option<Vec<PathBuf>>,
 }
 
 /// A PostgreSQL that stands in for Redshift.
@@ -95,23 +116,25 @@ impl Warehouse {
         let (url, server) = match &options.url {
             Some(url) => (url.clone(), None),
             None => {
-                let programs = find::programs(&find::search_list())?;
+                let folders = options.programs.clone();
+                let programs = find::programs(&folders.unwrap_or_else(find::search_list))?;
                 let place = place::Place::prepare(&options.dir).await?;
                 let log = options.dir.join("postgres.log");
                 let server = Server::start(&programs, place, log).await?;
                 (server.url.clone(), Some(server))
             }
         };
-        let warehouse = Self {
+        let client = connect(&url).await?;
+        let made = client.batch_execute(COMPAT).await;
+        made.map_err(|error| refused(&url, reason(&error)))?;
+        Ok(Arc::new(Self {
             url,
             server: Mutex::new(server),
-        };
-        warehouse.connection().await?.batch_execute(COMPAT).await?;
-        Ok(Arc::new(warehouse))
+        }))
     }
 
     /// A connection of its own, open until the client is dropped.
-    pub async fn connection(&self) -> Result<Client, tokio_postgres::Error> {
+    pub async fn connection(&self) -> Result<Client, WarehouseError> {
         connect(&self.url).await
     }
 
@@ -144,18 +167,58 @@ impl fmt::Debug for WarehouseOptions {
 }
 
 /// Connects to `url` with the search path of the application.
-async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> {
-    let mut config: Config = url.parse()?;
+async fn connect(url: &str) -> Result<Client, WarehouseError> {
+    let mut config: Config = url.parse().map_err(|error| WarehouseError::Url {
+        reason: reason(&error),
+    })?;
     let given = config.get_options().unwrap_or_default();
     let options = format!("{given} -c search_path=public,stepfleet");
     config.options(options.trim()).application_name("stepfleet");
-    let (client, connection) = config.connect(NoTls).await?;
+    let within = *config.get_connect_timeout().unwrap_or(&CONNECTED_WITHIN);
+    // Around all of it: what listens there may take the connection and say nothing.
+    let connected = timeout(within, config.connect(NoTls)).await;
+    let silent = |_| refused(url, format!("it does not answer within {within:?}"));
+    let connected = connected.map_err(silent)?;
+    let (client, connection) = connected.map_err(|error| refused(url, reason(&error)))?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a connection to PostgreSQL broke");
         }
     });
     Ok(client)
+}
+
+/// What the server said, or why it could not be asked, with all causes.
+pub(super) fn reason(error: &tokio_postgres::Error) -> String {
+    if let Some(error) = error.as_db_error() {
+        return error.message().to_owned();
+    }
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        said = format!("{said}: {cause}");
+        source = cause.source();
+    }
+    said
+}
+
+fn refused(url: &str, reason: String) -> WarehouseError {
+    let at = url.parse().map_or_else(|_| String::new(), |config| address(&config));
+    WarehouseError::Refused { at, reason }
+}
+
+/// The hosts of a server, each with its port.
+fn address(config: &Config) -> String {
+    let ports = config.get_ports();
+    let hosts = config.get_hosts().iter().enumerate().map(|(at, host)| {
+        // One port is for all hosts, none is PostgreSQL's own.
+        let port = ports.get(at).or_else(|| ports.first()).unwrap_or(&5432);
+        match host {
+            Host::Tcp(name) => format!("{name}:{port}"),
+            Host::Unix(folder) => folder.display().to_string(),
+        }
+    });
+    hosts.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -173,7 +236,12 @@ mod tests {
         let permissions = Permissions::from_mode(mode);
         std::fs::set_permissions(folder.path(), permissions).unwrap();
         let dir = folder.path().join("warehouse");
-        (folder, WarehouseOptions { dir, url: None })
+        let options = WarehouseOptions {
+            dir,
+            url: None,
+            programs: None,
+        };
+        (folder, options)
     }
 
     /// As root, a closed folder has the server live elsewhere.

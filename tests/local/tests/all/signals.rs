@@ -1,11 +1,5 @@
 //! The way of a signal with the real clients: alarm, topic, queue.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "what a test's helper unwraps fails the test"
-)]
-#![expect(clippy::unwrap_used, reason = "the harness of a test may panic")]
-
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,9 +1,7 @@
 //! S3 as the SDK speaks to it.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "what a test's helper unwraps fails the test"
-)]
+mod about;
+mod races;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -125,7 +123,7 @@ async fn listings_page_to_their_end() {
     let dir = tempfile::tempdir().unwrap();
     let s3 = open(dir.path());
     let client = serve(Arc::clone(&s3)).await;
-    for number in 0..2_500 {
+    for number in 0..1_200 {
         s3.put("data", &format!("in/{number:05}"), b"x")
             .await
             .unwrap();
@@ -147,9 +145,9 @@ async fn listings_page_to_their_end() {
                 .map(|object| object.key().unwrap().to_owned()),
         );
     }
-    assert_eq!(sizes, [1_000, 1_000, 500]);
+    assert_eq!(sizes, [1_000, 200]);
     keys.dedup();
-    assert_eq!(keys.len(), 2_500);
+    assert_eq!(keys.len(), 1_200);
     let top = client
         .list_objects_v2()
         .bucket("data")
@@ -204,25 +202,6 @@ async fn a_condition_that_does_not_hold_changes_nothing() {
         .await
         .unwrap_err();
     assert_eq!(gone.code(), Some("NoSuchKey"));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_create_only_puts_exactly_one_wins() {
-    let dir = tempfile::tempdir().unwrap();
-    let client = serve(open(dir.path())).await;
-    for round in 0..20 {
-        let put = |text| {
-            let put = client
-                .put_object()
-                .bucket("data")
-                .key(format!("lease/{round}"));
-            put.body(body(text)).if_none_match("*").send()
-        };
-        let (one, two) = tokio::join!(put("one"), put("two"));
-        let mut both = [status(one), status(two)];
-        both.sort_unstable();
-        assert_eq!(both, [200, 412]);
-    }
 }
 
 #[tokio::test]

@@ -1,10 +1,5 @@
 //! The cluster, as the `kube` crate speaks to it, with real processes.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "what a test's helper unwraps fails the test"
-)]
-
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
 use std::path::Path;

@@ -1,0 +1,57 @@
+//! All of it in this process, and what the clients need to speak to it.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sfn::config::Credentials;
+use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
+use stepfleet_local::serve::{Local, LocalOptions, WarehouseOption};
+use tempfile::TempDir;
+
+/// A run of its own, gone when it is dropped.
+pub(crate) struct Aws {
+    pub(crate) local: Local,
+    pub(crate) config: SdkConfig,
+    _dir: TempDir,
+}
+
+/// Starts everything but a warehouse, unless the options are changed.
+pub(crate) async fn start(change: impl FnOnce(&mut LocalOptions)) -> Aws {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = LocalOptions::new(dir.path().join("run"));
+    options.warehouse = WarehouseOption::None;
+    change(&mut options);
+    let local = Local::start(options).await.unwrap();
+    let config = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new("eu-west-1"))
+        .endpoint_url(local.context.base_url.clone())
+        .credentials_provider(Credentials::new("any", "any", None, None, "test"))
+        .load()
+        .await;
+    Aws {
+        local,
+        config,
+        _dir: dir,
+    }
+}
+
+/// Waits until something holds; says what if it never does.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    let all = async {
+        while !holds().await {
+            ticks.tick().await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(60), all).await;
+    assert!(waited.is_ok(), "never: {what}");
+}
+
+/// The name and the message of a refusal.
+pub(crate) fn refused<T, E: ProvideErrorMetadata>(
+    result: Result<T, SdkError<E>>,
+) -> (String, String) {
+    let error = result.err().expect("a refusal");
+    let part = |part: Option<&str>| part.unwrap_or_default().to_owned();
+    (part(error.code()), part(error.message()))
+}

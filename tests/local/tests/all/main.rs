@@ -1,0 +1,14 @@
+//! Everything that is tested from outside, in one binary: it is linked once.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "what a test's helper unwraps fails the test"
+)]
+
+mod aws;
+mod cluster;
+mod data_api;
+mod s3;
+mod serve;
+mod sfn;
+mod signals;

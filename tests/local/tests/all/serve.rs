@@ -1,0 +1,350 @@
+//! The start of everything: from a catalogue, and what is in its way.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use stepfleet_activity::alarm;
+use stepfleet_activity::catalogue::{self, ReadOptions};
+use stepfleet_local::serve::{Local, LocalOptions, StartError, WarehouseOption};
+
+use crate::aws::{self, until};
+
+fn example() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fleet.yaml")
+}
+
+/// A program that writes down how it was called, and waits.
+fn worker(dir: &Path) -> PathBuf {
+    let path = dir.join("worker");
+    let script = "#!/bin/sh\necho \"$AWS_ENDPOINT_URL $@\" > \"$0.called\"\nexec sleep 600\n";
+    fs::write(&path, script).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn example_in(options: &mut LocalOptions, worker: PathBuf) {
+    options.catalogue = Some(example());
+    options.allow_short_periods = true;
+    options.metric_resolution = Duration::from_secs(10);
+    options.worker = Some(worker);
+}
+
+#[tokio::test]
+async fn a_catalogue_is_made_as_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let worker = worker(folder.path());
+    let aws = aws::start(|options| example_in(options, worker.clone())).await;
+    let read = ReadOptions {
+        allow_short_periods: true,
+    };
+    let catalogue = catalogue::read(&example(), &read).unwrap();
+
+    let sfn = aws_sdk_sfn::Client::new(&aws.config);
+    let listed = sfn.list_activities().send().await.unwrap();
+    let found: Vec<_> = listed
+        .activities
+        .iter()
+        .map(|one| one.activity_arn())
+        .collect();
+    let wanted: Vec<_> = catalogue
+        .activities
+        .values()
+        .map(|one| one.arn.as_str())
+        .collect();
+    assert_eq!(found, wanted);
+
+    let cloudwatch = aws_sdk_cloudwatch::Client::new(&aws.config);
+    let described = cloudwatch.describe_alarms().send().await.unwrap();
+    let topic = "arn:aws:sns:eu-west-1:123456789012:demo-signals";
+    let specs = catalogue.activities.values();
+    let specs = specs.flat_map(|activity| alarm::alarms(&catalogue, activity));
+    let specs: Vec<_> = specs.collect();
+    assert_eq!(described.metric_alarms().len(), specs.len());
+    for spec in specs {
+        let mut alarms = described.metric_alarms().iter();
+        let alarm = alarms.find(|alarm| alarm.alarm_name() == Some(&spec.name));
+        let alarm = alarm.unwrap_or_else(|| panic!("no alarm {}", spec.name));
+        assert_eq!(alarm.alarm_arn(), Some(spec.arn.as_str()));
+        assert_eq!(alarm.alarm_actions(), [topic]);
+        assert_eq!(alarm.ok_actions(), [topic]);
+        assert_eq!(alarm.threshold(), Some(spec.threshold));
+    }
+
+    let sns = aws_sdk_sns::Client::new(&aws.config);
+    let subscriptions = sns.list_subscriptions_by_topic().topic_arn(topic);
+    let subscriptions = subscriptions.send().await.unwrap();
+    let queue = subscriptions.subscriptions()[0].endpoint();
+    assert_eq!(
+        queue,
+        Some("arn:aws:sqs:eu-west-1:123456789012:demo-signals")
+    );
+    let sqs = aws_sdk_sqs::Client::new(&aws.config);
+    let queues = sqs.list_queues().send().await.unwrap();
+    assert_eq!(queues.queue_urls().len(), 2, "{queues:?}");
+    let attributes = sqs.get_queue_attributes().queue_url(format!(
+        "{}/123456789012/demo-signals",
+        aws.local.context.base_url
+    ));
+    let attributes = attributes.attribute_names("RedrivePolicy".into());
+    let attributes = attributes.send().await.unwrap();
+    let policy = format!("{:?}", attributes.attributes());
+    assert!(policy.contains("demo-signals-dead"), "{policy}");
+
+    assert_eq!(aws.local.cluster.replicas("s3-load"), Some(1));
+    let called = worker.with_extension("called");
+    let said = async || fs::read_to_string(&called).is_ok_and(|text| text.ends_with('\n'));
+    until("the worker is called", said).await;
+    let said = fs::read_to_string(&called).unwrap();
+    let catalogue = fs::canonicalize(example()).unwrap();
+    let words: Vec<&str> = said.split_whitespace().collect();
+    assert_eq!(words[0], aws.local.context.base_url);
+    assert_eq!(fs::canonicalize(words[2]).unwrap(), catalogue);
+    assert_eq!(
+        words[3..6],
+        ["--allow-short-periods", "--activity", "s3-load"]
+    );
+    aws.local.stop().await;
+}
+
+/// One thing that is in the way, and what has to be said of it.
+struct Case {
+    change: Box<dyn FnOnce(&mut LocalOptions)>,
+    is_usage: bool,
+    said: Vec<String>,
+}
+
+fn case(change: impl FnOnce(&mut LocalOptions) + 'static, is_usage: bool, said: &[&str]) -> Case {
+    Case {
+        change: Box::new(change),
+        is_usage,
+        said: said.iter().map(|text| (*text).to_owned()).collect(),
+    }
+}
+
+fn places(folder: &Path, taken: &str) -> Vec<Case> {
+    let file = folder.join("file");
+    fs::write(&file, "").unwrap();
+    let below = file.join("below");
+    let said = file.display().to_string();
+    let (aws, cluster) = (taken.to_owned(), taken.to_owned());
+    vec![
+        case(
+            |options| options.listen = "nonsense".to_owned(),
+            true,
+            &["--listen nonsense", "127.0.0.1:4566"],
+        ),
+        case(
+            |options| options.cluster_listen = "127.0.0.1:99999".to_owned(),
+            true,
+            &["--cluster-listen 127.0.0.1:99999"],
+        ),
+        case(
+            move |options| options.listen = aws,
+            false,
+            &["--listen", taken, "in use", "give another"],
+        ),
+        case(
+            move |options| options.cluster_listen = cluster,
+            false,
+            &["--cluster-listen", taken, "in use"],
+        ),
+        case(
+            move |options| options.dir = below,
+            false,
+            &["--dir", &said, "give a folder of yours"],
+        ),
+    ]
+}
+
+fn catalogues(folder: &Path) -> Vec<Case> {
+    let broken = folder.join("broken.yaml");
+    let example_text = fs::read_to_string(example()).unwrap();
+    let text = example_text.replace("pollers: {min: 1, max: 2}", "pollers: {min: 3, max: 2}");
+    assert_ne!(text, example_text, "the example has changed");
+    fs::write(&broken, text).unwrap();
+    let missing = folder.join("missing.yaml");
+    let (program, absent) = (worker(folder), folder.join("no-worker"));
+    let said = absent.display().to_string();
+    let with = |change: Box<dyn FnOnce(&mut LocalOptions)>| {
+        let program = program.clone();
+        move |options: &mut LocalOptions| {
+            example_in(options, program);
+            change(options);
+        }
+    };
+    vec![
+        case(
+            with(Box::new(move |options| options.catalogue = Some(broken))),
+            true,
+            &["broken.yaml", "activities.s3-load.worker.pollers"],
+        ),
+        case(
+            with(Box::new(move |options| options.catalogue = Some(missing))),
+            true,
+            &["missing.yaml"],
+        ),
+        case(
+            with(Box::new(|options| options.allow_short_periods = false)),
+            true,
+            &["signals.period"],
+        ),
+        case(
+            with(Box::new(|options| {
+                options.metric_resolution = Duration::from_secs(60)
+            })),
+            true,
+            &["--metric-resolution 10s"],
+        ),
+        case(
+            with(Box::new(|options| {
+                options.region = Some("us-east-1".to_owned())
+            })),
+            true,
+            &["--region", "eu-west-1"],
+        ),
+        case(
+            with(Box::new(move |options| options.worker = Some(absent))),
+            false,
+            &[&said, "cargo build"],
+        ),
+    ]
+}
+
+fn warehouses(folder: &Path, silent: &str) -> Vec<Case> {
+    let empty = folder.join("empty");
+    fs::create_dir(&empty).unwrap();
+    // Port 1 is nobody's, and nobody's to take.
+    let gone = "postgres://me:secret@127.0.0.1:1/dev".to_owned();
+    let says_nothing = format!("postgres://me:secret@{silent}/dev?connect_timeout=1");
+    let wrong = "postgres://me:secret@host:port/dev".to_owned();
+    let at = |url| move |options: &mut LocalOptions| options.warehouse = WarehouseOption::At(url);
+    vec![
+        case(
+            move |options| {
+                options.warehouse = WarehouseOption::Own;
+                options.postgres = Some(vec![empty]);
+            },
+            false,
+            &[
+                "sudo apt-get install postgresql",
+                "sudo dnf install postgresql-server",
+                "brew install postgresql",
+            ],
+        ),
+        case(at(gone), false, &["127.0.0.1:1", "cannot be used", "refused"]),
+        case(at(says_nothing), false, &[silent, "does not answer within 1s"]),
+        case(at(wrong), true, &["postgres://user:password@host:5432/database"]),
+    ]
+}
+
+#[tokio::test]
+async fn what_is_in_the_way_is_said_and_nothing_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("run");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().to_string();
+    let mut cases = places(folder.path(), &taken);
+    cases.extend(catalogues(folder.path()));
+    cases.extend(warehouses(folder.path(), &taken));
+    let start = |change: Box<dyn FnOnce(&mut LocalOptions)>| {
+        let mut options = LocalOptions::new(dir.clone());
+        options.warehouse = WarehouseOption::None;
+        change(&mut options);
+        Local::start(options)
+    };
+    for (at, case) in cases.into_iter().enumerate() {
+        let error = start(case.change).await.err();
+        let error = error.unwrap_or_else(|| panic!("case {at} started: {:?}", case.said));
+        let said = error.to_string();
+        for part in &case.said {
+            assert!(said.contains(part), "case {at}: no {part:?} in: {said}");
+        }
+        assert_eq!(error.is_usage(), case.is_usage, "case {at}: {said}");
+        assert!(!said.contains("secret"), "case {at}: {said}");
+    }
+    let runs = start(Box::new(|_| {})).await.unwrap();
+    let second = start(Box::new(|_| {})).await.err();
+    assert!(matches!(second, Some(StartError::InUse(_))), "{second:?}");
+    runs.stop().await;
+    start(Box::new(|_| {})).await.unwrap().stop().await;
+}
+
+fn binary(arguments: &[&str], dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stepfleet-local"));
+    command.args(arguments).current_dir(dir);
+    command
+}
+
+#[test]
+fn the_binary_says_what_is_wrong_in_its_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().to_string();
+    let cases: [(&[&str], i32, &str); 5] = [
+        (&["serve", "--nonsense"], 64, "--nonsense"),
+        (
+            &["serve", "--statement-latency", "soon"],
+            64,
+            "--statement-latency",
+        ),
+        (
+            &["serve", "--no-warehouse", "--listen", "here"],
+            64,
+            "--listen here",
+        ),
+        (
+            &["serve", "--no-warehouse", "--listen", &taken],
+            1,
+            "in use",
+        ),
+        (&["--version"], 0, ""),
+    ];
+    for (arguments, code, said) in cases {
+        let output = binary(arguments, folder.path()).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
+        assert!(errors.contains(said), "{arguments:?}: {errors}");
+    }
+}
+
+#[test]
+fn the_binary_prints_exports_and_ready_and_ends_when_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = [
+        "serve",
+        "--no-warehouse",
+        "--listen",
+        "127.0.0.1:0",
+        "--cluster-listen",
+        "127.0.0.1:0",
+    ];
+    let mut command = binary(&arguments, folder.path());
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut printed = String::new();
+    while !printed.ends_with("ready\n") {
+        assert_ne!(stdout.read_line(&mut printed).unwrap(), 0, "{printed}");
+    }
+    for export in [
+        "export AWS_ENDPOINT_URL='http://127.0.0.1:",
+        "export AWS_ACCESS_KEY_ID=",
+        "export AWS_SECRET_ACCESS_KEY=",
+        "export AWS_REGION='eu-west-1'",
+        "export KUBECONFIG='",
+    ] {
+        assert!(printed.contains(export), "{export}: {printed}");
+    }
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    kill(pid, Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+}
