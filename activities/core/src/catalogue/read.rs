@@ -223,8 +223,11 @@ impl Targets {
         let deployments = required(root, "deployments", sink).and_then(|node| named(node, sink));
         let activities = required(root, "activities", sink).and_then(|node| named(node, sink));
         let Some(defaults) = defaults(root, sink) else {
-            types_alone::<RawDeployment>(deployments.unwrap_or_default(), sink);
-            types_alone::<RawActivity>(activities.unwrap_or_default(), sink);
+            let none = root.only(&[]);
+            let deployments = merged(deployments.unwrap_or_default(), &none);
+            types_alone::<RawDeployment>(&deployments, sink);
+            let activities = merged(activities.unwrap_or_default(), &none);
+            types_alone::<RawActivity>(&activities, sink);
             return None;
         };
         let (deployments, activities) = (deployments?, activities?);
