@@ -2,6 +2,13 @@
 //!
 //! `cargo test` builds no other package's binaries, so the harness builds them
 //! once, by a nested `cargo build` in the same profile and target folder.
+//!
+//! The scenarios are one test binary, `scenarios`. Each starts a
+//! `stepfleet-local` of its own, on free ports. Those that only speak AWS
+//! (`crash`, `duplicate`, `drain`) take another endpoint by the variable
+//! `STEPFLEET_ENDPOINT`, which has to answer for account 123456789012 in
+//! eu-west-1, as `stepfleet-local serve` does; what they make there has names
+//! of its own, and stays.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
