@@ -6,17 +6,25 @@
 
 mod cli;
 mod cloudwatch;
+#[cfg(test)]
+mod cloudwatch_tests;
 mod cluster;
 mod config;
 pub mod decision;
+#[cfg(test)]
+mod fake_aws;
 pub mod fold;
 mod http;
 mod inbox;
 mod lease;
 mod metrics;
 mod queue;
+#[cfg(test)]
+mod queue_tests;
 pub mod record;
 mod run;
+#[cfg(test)]
+mod run_tests;
 mod scale;
 #[cfg(test)]
 mod scale_tests;
