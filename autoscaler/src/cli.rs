@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use crate::cloudwatch::CloudWatch;
 use crate::cluster::Kubernetes;
 use crate::config::Config;
-use crate::http::{Part, Shared, router};
+use crate::http::{Shared, router};
 use crate::inbox::receive;
 use crate::lease::{Keeper, Left, keep};
 use crate::metrics::Metrics;
@@ -29,6 +29,10 @@ use crate::run::{Loop, State};
 
 /// Bad configuration or usage (`EX_USAGE`).
 const BAD_CONFIG: u8 = 64;
+
+/// What a second signal leaves behind.
+const TWICE: &str = "stopped at once by a second signal: the cycle that ran is unfinished, the next \
+    autoscaler settles it; the Lease, if it is held, lapses by itself";
 
 /// Sizes the worker Deployments of a fleet from its alarms.
 #[derive(Debug, Parser)]
@@ -187,7 +191,6 @@ async fn serve(config: Config, options: Options) -> anyhow::Result<()> {
     let aws = aws(&config.catalogue.aws.region).await;
     let queue = Arc::new(Sqs::new(&aws, &config.catalogue.fleet, options.queue_url));
     let shared = Arc::new(Shared::new(Metrics::new()?));
-    shared.ready(Part::Catalogue);
     let server = axum::serve(listener, router(Arc::clone(&shared)));
     tokio::spawn(std::future::IntoFuture::into_future(server));
 
@@ -203,13 +206,18 @@ async fn serve(config: Config, options: Options) -> anyhow::Result<()> {
         _ = terminate.recv() => false,
         _ = interrupt.recv() => false,
         _ = &mut tasks.looping => true,
+        _ = &mut tasks.polling => true,
         _ = &mut tasks.keeping => true,
     };
     if failed {
         anyhow::bail!("the autoscaler failed inside; the Lease, if it is held, lapses by itself");
     }
     tracing::info!("stopping: the cycle that runs is finished first");
-    let left = tasks.stop().await?;
+    let left = tokio::select! {
+        left = tasks.stop() => left?,
+        _ = terminate.recv() => anyhow::bail!(TWICE),
+        _ = interrupt.recv() => anyhow::bail!(TWICE),
+    };
     tracing::info!("stopped: {left}");
     Ok(())
 }

@@ -65,35 +65,11 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::sync::{Arc, Mutex};
-
     use super::*;
+    use crate::captured::Log;
 
     const GOOD: &str = "version: 1\nfleet: demo\naws: {account: \"123456789012\", region: eu-west-1}\n\
         deployments:\n  d: {replicas: {min: 1, max: 5}}\nactivities:\n  a: {handler: x, deployment: d}\n";
-
-    /// Takes what is logged.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().expect("a lock").extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Log {
-        fn count(&self, what: &str) -> usize {
-            let bytes = self.0.lock().expect("a lock");
-            String::from_utf8_lossy(&bytes).matches(what).count()
-        }
-    }
 
     #[test]
     fn a_faulty_file_keeps_the_last_good_one_and_is_said_once() {
@@ -103,10 +79,6 @@ mod tests {
         let options = ReadOptions::default();
         let mut config = Config::load(file.path().to_owned(), options).expect("good");
         let log = Log::default();
-        let logs = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(move || logs.clone())
-            .finish();
         // what is written, whether it is good, the bounds then, what was said so far
         let steps = [
             (GOOD.replace("max: 5", "max: 7"), true, 7, 0, 0),
@@ -119,7 +91,7 @@ mod tests {
             (GOOD.to_owned(), true, 5, 3, 1),
             (GOOD.replace("max: 5", "max: 0"), false, 5, 4, 1),
         ];
-        tracing::subscriber::with_default(subscriber, || {
+        log.during(|| {
             for (index, (text, good, max, faulty, mended)) in steps.into_iter().enumerate() {
                 write(&text);
                 assert_eq!(config.reload(), good, "step {index}");

@@ -33,13 +33,20 @@ pub(crate) struct Row {
 pub(crate) enum Part {
     /// The Lease was reached by the last try, whoever holds it.
     Lease,
-    /// The catalogue was read.
-    Catalogue,
-    /// The queue answered once. Later failures are healed by re-reading alarms.
+    /// The queue answered the last poll.
     Queue,
+    /// `DescribeAlarms` answered the last time it was asked.
+    Alarms,
     /// The last cycle decided for every Deployment.
     Cycle,
 }
+
+/// What is still to come when we begin to lead.
+const NOT_YET: [(Part, &str); 3] = [
+    (Part::Queue, "the signal queue was not asked yet"),
+    (Part::Alarms, "the alarms were not read yet"),
+    (Part::Cycle, "the first cycle has not ended"),
+];
 
 /// What the loop, the Lease's keeper and the queue's poller tell the port.
 pub(crate) struct Shared {
@@ -51,15 +58,14 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(metrics: Metrics) -> Self {
-        Self {
+        let shared = Self {
             metrics,
             decisions: Mutex::default(),
-            unready: Mutex::new(BTreeMap::from([
-                (Part::Lease, "the Lease was not reached yet".to_owned()),
-                (Part::Catalogue, "the catalogue was not read yet".to_owned()),
-                (Part::Cycle, "the first cycle has not ended".to_owned()),
-            ])),
-        }
+            unready: Mutex::default(),
+        };
+        shared.unready(Part::Lease, "the Lease was not reached yet".to_owned());
+        shared.lead();
+        shared
     }
 
     pub(crate) fn decided(&self, row: Row) {
@@ -83,10 +89,15 @@ impl Shared {
         self.lock_unready().insert(part, why);
     }
 
+    /// A leader is ready when all parts have worked once.
+    pub(crate) fn lead(&self) {
+        let mut unready = self.lock_unready();
+        unready.extend(NOT_YET.map(|(part, why)| (part, why.to_owned())));
+    }
+
     /// Standing by takes a Lease that can be reached, and no more.
     pub(crate) fn stand_by(&self) {
-        self.ready(Part::Cycle);
-        self.ready(Part::Queue);
+        self.lock_unready().clear();
     }
 
     /// Why we are not ready, if we are not.

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use crate::fold::Folded;
 use crate::http::{Part, Shared};
 use crate::lease::Fence;
-use crate::queue::{Message, Queue, QueueError};
+use crate::queue::{LONG_POLL, Message, Queue};
 use crate::signal::{Rejection, Signal, Trust, parse};
 
 /// How long to wait after a failed call.
@@ -111,34 +111,29 @@ pub(crate) async fn receive(
     inbox: mpsc::Sender<Vec<Message>>,
     shared: &Shared,
 ) {
-    let mut reached = false;
+    // The first poll, and the one after a failure, says at once whether the
+    // queue can be reached.
+    let mut wait = Duration::ZERO;
     loop {
         if leading.wait_for(Option::is_some).await.is_err() {
             return;
         }
-        match queue.receive().await {
+        match queue.receive(wait).await {
             Ok(messages) => {
-                reached = true;
+                wait = LONG_POLL;
                 shared.ready(Part::Queue);
                 if !messages.is_empty() && inbox.send(messages).await.is_err() {
                     return;
                 }
             }
             Err(error) => {
-                not_received(&error, reached, shared);
+                wait = Duration::ZERO;
+                tracing::warn!(%error, "signals are not received; alarms are re-read meanwhile");
+                shared.metrics.failed("receive");
+                shared.unready(Part::Queue, error.to_string());
                 let end = tokio::time::Instant::now() + PAUSE;
                 tokio::time::sleep_until(end).await;
             }
         }
-    }
-}
-
-/// Alarms are re-read meanwhile, so only a queue that never answered, which is
-/// one that is not there or not allowed, keeps us from being ready.
-fn not_received(error: &QueueError, reached: bool, shared: &Shared) {
-    tracing::warn!(%error, "signals are not received; alarms are re-read meanwhile");
-    shared.metrics.failed("receive");
-    if !reached {
-        shared.unready(Part::Queue, error.to_string());
     }
 }

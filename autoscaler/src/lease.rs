@@ -147,13 +147,16 @@ impl<C: Cluster> Keeper<'_, C> {
     /// hold is ours until it is about to lapse.
     async fn attempt(&self, watching: &mut Watching, held: Option<Fence>) -> Option<Fence> {
         match in_time(self.renew(watching)).await {
-            Ok(next) => {
+            Ok(Some(next)) => {
+                if held.is_none() {
+                    self.shared.lead();
+                }
                 self.shared.ready(Part::Lease);
-                next
+                Some(next)
             }
-            // Somebody else was faster: it can be reached.
-            Err(ClusterError::Conflict) => {
-                self.shared.ready(Part::Lease);
+            // Where somebody else was faster, it can be reached too.
+            Ok(None) | Err(ClusterError::Conflict) => {
+                self.shared.stand_by();
                 None
             }
             Err(error) => {

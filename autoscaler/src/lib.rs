@@ -4,6 +4,8 @@
 //! signal. [`decision`], [`fold`], [`record`] and [`signal`] are pure: they wait
 //! for nothing and call nobody.
 
+#[cfg(test)]
+mod captured;
 mod cli;
 mod cloudwatch;
 #[cfg(test)]
@@ -16,6 +18,8 @@ mod fake_aws;
 pub mod fold;
 mod http;
 mod inbox;
+#[cfg(test)]
+mod inbox_tests;
 mod lease;
 mod metrics;
 mod queue;

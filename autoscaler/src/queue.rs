@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 /// For how long a received message is ours; extended while a cycle runs.
 pub(crate) const VISIBILITY: Duration = Duration::from_secs(60);
 /// The longest poll that SQS has.
-const WAIT_SECONDS: i32 = 20;
+pub(crate) const LONG_POLL: Duration = Duration::from_secs(20);
 /// The most messages that a call takes.
 pub(crate) const BATCH: usize = 10;
 
@@ -30,8 +30,11 @@ pub(crate) struct Message {
 
 /// What the autoscaler asks of its queue.
 pub(crate) trait Queue: Send + Sync {
-    /// Waits for messages, for at most 20 s.
-    fn receive(&self) -> impl Future<Output = Result<Vec<Message>, QueueError>> + Send;
+    /// Waits for messages, for no longer than that.
+    fn receive(
+        &self,
+        wait: Duration,
+    ) -> impl Future<Output = Result<Vec<Message>, QueueError>> + Send;
     /// Deletes messages whose effect is durable. One that stays comes again and
     /// is a duplicate then.
     fn delete(&self, receipts: &[String]) -> impl Future<Output = Result<(), QueueError>> + Send;
@@ -71,12 +74,12 @@ impl Sqs {
 }
 
 impl Queue for Sqs {
-    async fn receive(&self) -> Result<Vec<Message>, QueueError> {
+    async fn receive(&self, wait: Duration) -> Result<Vec<Message>, QueueError> {
         let received = (self.client.receive_message())
             .queue_url(self.url().await?)
             .max_number_of_messages(10)
-            .wait_time_seconds(WAIT_SECONDS)
-            .visibility_timeout(visibility())
+            .wait_time_seconds(seconds(wait))
+            .visibility_timeout(seconds(VISIBILITY))
             .send()
             .await
             .map_err(|error| failed(&error))?;
@@ -113,7 +116,7 @@ impl Queue for Sqs {
                 .filter_map(|(index, receipt)| {
                     let entry = ChangeMessageVisibilityBatchRequestEntry::builder();
                     let entry = entry.id(index.to_string()).receipt_handle(receipt);
-                    entry.visibility_timeout(visibility()).build().ok()
+                    entry.visibility_timeout(seconds(VISIBILITY)).build().ok()
                 })
                 .collect();
             let call = self.client.change_message_visibility_batch();
@@ -125,9 +128,9 @@ impl Queue for Sqs {
     }
 }
 
-/// In seconds, as SQS takes it.
-fn visibility() -> i32 {
-    i32::try_from(VISIBILITY.as_secs()).unwrap_or(60)
+/// As SQS takes a span.
+fn seconds(span: Duration) -> i32 {
+    i32::try_from(span.as_secs()).unwrap_or(i32::MAX)
 }
 
 /// A batch call that was answered may still have refused some of its entries.

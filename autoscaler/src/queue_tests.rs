@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::fake_aws::{FakeAws, denied};
-use crate::queue::{Queue, Sqs};
+use crate::queue::{LONG_POLL, Queue, Sqs};
 
 const URL: &str = "http://queue/1/demo-signals";
 
@@ -27,9 +27,13 @@ async fn messages_are_polled_for_long_and_the_url_is_looked_up_once() {
     ])
     .await;
     let queue = Sqs::new(&aws.config, "demo", None);
-    let refused = queue.receive().await.expect_err("denied").to_string();
+    let refused = queue
+        .receive(LONG_POLL)
+        .await
+        .expect_err("denied")
+        .to_string();
     assert!(refused.contains("not you"), "{refused}");
-    let messages = queue.receive().await.expect("received");
+    let messages = queue.receive(LONG_POLL).await.expect("received");
     let [message] = messages.as_slice() else {
         panic!("one message");
     };
@@ -37,7 +41,7 @@ async fn messages_are_polled_for_long_and_the_url_is_looked_up_once() {
         (message.body.as_str(), message.receipt.as_str()),
         ("b", "r")
     );
-    assert!(queue.receive().await.expect("received").is_empty());
+    assert!(queue.receive(LONG_POLL).await.expect("received").is_empty());
     let asked = aws.asked();
     let operations: Vec<&str> = asked
         .iter()

@@ -83,7 +83,6 @@ impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
             } else {
                 // Standing by is all that is asked: what was received comes again.
                 self.state.levels_read = None;
-                self.shared.stand_by();
             }
         }
     }
@@ -186,10 +185,13 @@ impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
                 Ok(alarms) => {
                     described = Some(alarms);
                     self.state.levels_read = Some(now);
+                    self.shared.ready(Part::Alarms);
                 }
                 Err(error) => {
                     self.shared.metrics.failed("describe-alarms");
                     tracing::warn!(%error, "alarms could not be re-read");
+                    let why = format!("the alarms cannot be read: {error}");
+                    self.shared.unready(Part::Alarms, why);
                 }
             }
         }

@@ -197,15 +197,18 @@ impl Cluster for World {
 }
 
 impl Queue for World {
-    async fn receive(&self) -> Result<Vec<Message>, QueueError> {
-        self.log("poll");
-        loop {
-            let poll = self.lock().polls.pop_front();
-            if let Some(poll) = poll {
-                return poll;
+    async fn receive(&self, wait: Duration) -> Result<Vec<Message>, QueueError> {
+        self.log(format!("poll for {} s", wait.as_secs()));
+        let poll = async {
+            loop {
+                let poll = self.lock().polls.pop_front();
+                if let Some(poll) = poll {
+                    return poll;
+                }
+                self.arrived.notified().await;
             }
-            self.arrived.notified().await;
-        }
+        };
+        (tokio::time::timeout(wait, poll).await).unwrap_or_else(|_| Ok(Vec::new()))
     }
 
     async fn delete(&self, receipts: &[String]) -> Result<(), QueueError> {
@@ -257,7 +260,6 @@ fn start(world: &Arc<World>, fence: Option<Fence>) -> Running {
     std::fs::write(file.path(), CATALOGUE).expect("written");
     let config = Config::load(file.path().to_owned(), ReadOptions::default()).expect("good");
     let shared = Arc::new(Shared::new(Metrics::new().expect("metrics")));
-    shared.ready(Part::Catalogue);
     shared.ready(Part::Lease);
     let (fence, fenced) = watch::channel(fence);
     let (stop, stopped) = watch::channel(false);
@@ -303,21 +305,21 @@ async fn a_cycle_runs_on_a_tick_and_at_once_on_a_signal() {
     let world = World::new();
     let running = start(&world, OURS);
     assert!(running.shared.why_unready().is_some(), "no cycle has ended");
-    world.until(20).await;
+    world.until(22).await;
     assert_eq!(running.shared.why_unready(), None);
     assert_eq!(world.times("observe"), [0, 15]);
-    world.send(vec![breach("r1", 19)]);
+    world.send(vec![breach("r1", 21)]);
     world.until(35).await;
-    assert_eq!(world.times("observe"), [0, 15, 20, 30]);
+    assert_eq!(world.times("observe"), [0, 15, 22, 30]);
     assert_eq!(
         world.times("metrics"),
-        [0, 20],
+        [0, 22],
         "each period, and for a signal"
     );
     assert_eq!(
-        world.asked_at(20),
+        world.asked_at(22),
         [
-            "poll",
+            "poll for 20 s",
             "metrics",
             "observe",
             "record",
@@ -424,11 +426,10 @@ async fn who_stands_by_does_nothing_and_starts_at_once_when_it_leads() {
     let running = start(&world, None);
     world.until(20).await;
     assert_eq!(world.lock().log, []);
-    assert_eq!(running.shared.why_unready(), None);
     running.fence.send_replace(OURS);
     world.until(21).await;
     assert_eq!(world.times("describe"), [20], "not at the next tick");
-    assert_eq!(world.times("poll"), [20]);
+    assert_eq!(world.times("poll"), [20, 20], "a short one and a long one");
     world.until(29).await;
     running.fence.send_replace(None);
     world.until(100).await;
@@ -522,32 +523,145 @@ async fn the_catalogue_is_read_anew_each_cycle_and_a_faulty_one_changes_nothing(
     );
 }
 
+/// What `/readyz` says, without what has not happened yet.
+fn unready(running: &Running) -> String {
+    running.shared.why_unready().unwrap_or_default()
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_queue_that_never_answered_keeps_us_from_being_ready() {
+async fn a_queue_that_cannot_be_received_keeps_us_from_being_ready() {
     let world = World::new();
     let refused = || Err(QueueError("denied".to_owned()));
     world.lock().polls.extend([refused(), refused()]);
     let running = start(&world, OURS);
     world.until(2).await;
-    let why = running.shared.why_unready().expect("refused");
-    assert!(why.contains("denied"), "{why}");
+    assert!(
+        unready(&running).contains("denied"),
+        "{}",
+        unready(&running)
+    );
     assert_eq!(world.times("observe"), [0], "alarms are read all the same");
-    world.until(8).await;
-    assert_eq!(world.times("poll"), [0, 5], "after a pause");
-    world.send(Vec::new());
     world.until(12).await;
-    assert_eq!(running.shared.why_unready(), None);
+    assert_eq!(unready(&running), "");
     world.lock().polls.push_back(refused());
     world.arrived.notify_one();
-    world.until(20).await;
-    assert_eq!(running.shared.why_unready(), None, "it answered once");
+    world.until(13).await;
+    assert!(unready(&running).contains("denied"), "later as well");
+    world.until(18).await;
+    assert_eq!(unready(&running), "", "healed, and not 20 s later");
+    assert_eq!(world.times("poll for 0 s"), [0, 5, 10, 17]);
+    assert_eq!(world.times("poll for 20 s"), [10, 17]);
+    let failures = &running.shared.metrics.failures;
+    assert_eq!(failures.with_label_values(&["receive"]).get(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn not_ready_before_the_first_observation_and_while_alarms_cannot_be_read() {
+    let world = World::new();
+    world.lock().alarms = None;
+    let running = start(&world, OURS);
+    for part in ["the signal queue", "the alarms", "the first cycle"] {
+        assert!(unready(&running).contains(part), "{}", unready(&running));
+    }
+    world.until(1).await;
     assert_eq!(
-        running
-            .shared
-            .metrics
-            .failures
-            .with_label_values(&["receive"])
+        unready(&running),
+        "the alarms cannot be read: CloudWatch did not answer: broken"
+    );
+    world.lock().alarms = Some(BTreeMap::new());
+    world.until(16).await;
+    assert_eq!(unready(&running), "");
+    world.lock().broken = true;
+    world.until(31).await;
+    let why = unready(&running);
+    assert!(why.contains("s3-load") && why.contains("broken"), "{why}");
+    world.lock().broken = false;
+    world.until(46).await;
+    assert_eq!(unready(&running), "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_decides_and_says_so_and_touches_nothing() {
+    let world = World::new();
+    let running = start(&world, OURS);
+    let dry = CATALOGUE.replace("s3-load: {replicas", "s3-load: {mode: recommend, replicas");
+    std::fs::write(running.file.path(), dry).expect("written");
+    world.until(1).await;
+    world.send(vec![breach("r1", 1)]);
+    world.until(200).await;
+    assert!(world.times("scale").is_empty() && world.times("event").is_empty());
+    assert_eq!(world.lock().replicas, 4);
+    assert_eq!(world.times("delete r1"), [1], "what it folded is durable");
+    let metrics = running.shared.metrics.text();
+    for line in [
+        "replicas{deployment=\"s3-load\"} 4",
+        "replicas_recommended{deployment=\"s3-load\"} 5",
+        "breach_open{deployment=\"s3-load\"} 1",
+        "action=\"hold\",deployment=\"s3-load\",reason=\"recommended\"",
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn gauges_tell_what_is_there_what_is_asked_for_and_the_upper_bound() {
+    let world = World::new();
+    let running = start(&world, OURS);
+    let few = CATALOGUE.replace("max: 20", "max: 5");
+    std::fs::write(running.file.path(), few).expect("written");
+    let gauges = || {
+        let metrics = &running.shared.metrics;
+        let of = |gauge: &prometheus::IntGaugeVec| gauge.with_label_values(&["s3-load"]).get();
+        (
+            of(&metrics.replicas),
+            of(&metrics.recommended),
+            of(&metrics.breached),
+            of(&metrics.at_max),
+        )
+    };
+    world.until(1).await;
+    assert_eq!(gauges(), (4, 4, 0, 0));
+    world.send(vec![breach("r1", 1)]);
+    world.until(2).await;
+    assert_eq!(gauges(), (5, 5, 1, 0), "one step");
+    world.until(70).await;
+    assert_eq!(gauges(), (5, 5, 1, 1), "more is asked for than is allowed");
+    let ok = message("r2", "demo-s3-load-out", "OK", 70);
+    world.send(vec![ok]);
+    world.until(71).await;
+    assert_eq!(gauges(), (5, 5, 0, 0));
+    assert_eq!(running.shared.metrics.leader.get(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn signals_that_come_late_repeat_or_lose_their_order_change_nothing() {
+    let world = World::new();
+    let running = start(&world, OURS);
+    world.until(10).await;
+    // The OK overtook its ALARM, in one receive and then in two.
+    let ok = |receipt, second| message(receipt, "demo-s3-load-out", "OK", second);
+    world.send(vec![ok("r1", 9), breach("r2", 8)]);
+    world.until(11).await;
+    world.send(vec![breach("r3", 8), ok("r4", 9)]);
+    world.until(12).await;
+    world.send(vec![breach("old", -1000)]);
+    world.until(100).await;
+    assert!(world.times("scale").is_empty());
+    for (receipts, second) in [("r1 r2", 10), ("r3 r4", 11), ("old", 12)] {
+        assert_eq!(world.times(&format!("delete {receipts}")), [second]);
+    }
+    let rejected = |reason| {
+        let metrics = &running.shared.metrics;
+        metrics.rejected.with_label_values(&[reason]).get()
+    };
+    assert_eq!(
+        (rejected("late"), rejected("duplicate"), rejected("too-old")),
+        (2, 1, 1)
+    );
+    assert_eq!(
+        (running.shared.metrics.signals)
+            .with_label_values(&["s3-load"])
             .get(),
-        3
+        1
     );
 }

@@ -424,8 +424,6 @@ async fn readiness_follows_the_lease_and_the_last_line_says_what_became_of_it() 
     let clock = VirtualClock::new(at(START));
     let fake = Fake::new(&before(&policy()));
     let shared = Shared::new(Metrics::new().expect("metrics"));
-    shared.ready(Part::Catalogue);
-    shared.stand_by();
     let keeper = |me: &str| Keeper {
         cluster: &fake,
         clock: &clock,
@@ -433,7 +431,8 @@ async fn readiness_follows_the_lease_and_the_last_line_says_what_became_of_it() 
         me: me.into(),
         shared: &shared,
     };
-    let lease_reached = || shared.why_unready().is_none();
+    let why = || shared.why_unready().unwrap_or_default();
+    let lease_reached = || !why().contains("the Lease");
     assert!(!lease_reached(), "not before the first answer");
     let ((stop, stops), (fence, leads)) = (
         tokio::sync::watch::channel(false),
@@ -445,10 +444,12 @@ async fn readiness_follows_the_lease_and_the_last_line_says_what_became_of_it() 
     let script = async {
         tokio::time::sleep_until(between).await;
         assert!(lease_reached() && leads.borrow().is_some());
+        assert!(why().contains("the first cycle"), "leading takes more");
+        shared.ready(Part::Cycle);
         fake.fault(1, Fault::Before);
         second().await;
-        let why = shared.why_unready().expect("unreachable");
-        assert!(why.contains("the Lease lease cannot be reached"), "{why}");
+        let unreached = "the Lease lease cannot be reached";
+        assert!(why().contains(unreached), "{}", why());
         assert!(leads.borrow().is_some(), "ours until it is about to lapse");
         clock.advance(SignedDuration::from_secs(20));
         second().await;
@@ -456,18 +457,30 @@ async fn readiness_follows_the_lease_and_the_last_line_says_what_became_of_it() 
         fake.heal();
         fake.fault(2, Fault::Conflict);
         second().await;
-        assert!(lease_reached(), "somebody was faster, so it is there");
+        assert_eq!(why(), "", "somebody was faster, so we stand by");
         let theirs = LeaseState {
             holder: Some("them".into()),
             renewed: at(START),
             duration: Duration::from_secs(3600),
             transitions: 9,
         };
-        fake.world().lease = Some((theirs, 7));
+        fake.world().lease = Some((theirs.clone(), 7));
         fake.heal();
         second().await;
-        assert!(lease_reached(), "standing by is ready");
+        assert_eq!(why(), "", "standing by is ready");
         assert_eq!(*leads.borrow(), None);
+        if let Some((lease, _)) = &mut fake.world().lease {
+            lease.holder = None;
+        }
+        second().await;
+        assert!(leads.borrow().is_some());
+        assert!(
+            why().contains("the first cycle"),
+            "now it has to work: {}",
+            why()
+        );
+        fake.world().lease = Some((theirs, 99));
+        second().await;
         stop.send_replace(true);
     };
     let (left, ()) = tokio::join!(keep(keeper("one"), fence, stops), script);
