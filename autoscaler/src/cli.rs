@@ -15,19 +15,24 @@ use stepfleet_activity::catalogue::ReadOptions;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 use crate::cloudwatch::CloudWatch;
 use crate::cluster::Kubernetes;
 use crate::config::Config;
 use crate::http::{Shared, router};
 use crate::inbox::receive;
-use crate::lease::{Keeper, keep};
+use crate::lease::{Keeper, Left, keep};
 use crate::metrics::Metrics;
-use crate::queue::Queue;
+use crate::queue::Sqs;
 use crate::run::{Loop, State};
 
 /// Bad configuration or usage (`EX_USAGE`).
 const BAD_CONFIG: u8 = 64;
+
+/// What a second signal leaves behind.
+const TWICE: &str = "stopped at once by a second signal: the cycle that ran is unfinished, the next \
+    autoscaler settles it; the Lease, if it is held, lapses by itself";
 
 /// Sizes the worker Deployments of a fleet from its alarms.
 #[derive(Debug, Parser)]
@@ -180,58 +185,113 @@ async fn serve(config: Config, options: Options) -> anyhow::Result<()> {
             options.listen
         )
     })?;
-    let (stop, stopped) = watch::channel(false);
     let mut terminate = signal(SignalKind::terminate()).context("no signal handler")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("no signal handler")?;
     let cluster = Arc::new(Kubernetes::connect(&options.namespace).await?);
     let aws = aws(&config.catalogue.aws.region).await;
-    let queue = Arc::new(Queue::new(&aws, &config.catalogue.fleet, options.queue_url));
+    let queue = Arc::new(Sqs::new(&aws, &config.catalogue.fleet, options.queue_url));
     let shared = Arc::new(Shared::new(Metrics::new()?));
     let server = axum::serve(listener, router(Arc::clone(&shared)));
     tokio::spawn(std::future::IntoFuture::into_future(server));
 
-    let clock = Arc::new(SystemClock);
-    let keeper_cluster = Arc::clone(&cluster);
-    let (fence, fenced) = watch::channel(None);
-    let name = format!("{}-autoscaler", config.catalogue.fleet);
-    let lease_stop = watch::channel(false);
-    let keeping = tokio::spawn(async move {
-        let keeper = Keeper {
-            cluster: &*keeper_cluster,
-            clock: &SystemClock,
-            name,
-            me: identity(),
-        };
-        keep(keeper, fence, lease_stop.1).await;
-    });
-    let (send, inbox) = mpsc::channel(1);
-    let (polled, leading) = (Arc::clone(&queue), fenced.clone());
-    let polling = tokio::spawn(async move { receive(&polled, leading, send).await });
-    let cloudwatch = CloudWatch::new(&aws);
-    let looping = Loop {
+    let outside = Outside {
         cluster,
-        cloudwatch,
         queue,
-        clock,
-        config,
         shared,
-        fence: fenced,
-        state: State::default(),
     };
-    let looping = tokio::spawn(looping.run(options.tick, inbox, stopped));
-
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let mut tasks = Tasks::start(config, options.tick, CloudWatch::new(&aws), outside);
+    // A task that ends by itself has failed: better no autoscaler than one that
+    // keeps the Lease and decides nothing.
+    let failed = tokio::select! {
+        _ = terminate.recv() => false,
+        _ = interrupt.recv() => false,
+        _ = &mut tasks.looping => true,
+        _ = &mut tasks.polling => true,
+        _ = &mut tasks.keeping => true,
+    };
+    if failed {
+        anyhow::bail!("the autoscaler failed inside; the Lease, if it is held, lapses by itself");
     }
-    tracing::info!("stopping: the cycle is finished, the Lease released");
-    // Messages of a poll that is cut become visible again by themselves.
-    polling.abort();
-    stop.send_replace(true);
-    let finished = looping.await;
-    lease_stop.0.send_replace(true);
-    keeping.await.context("the Lease's keeper failed")?;
-    finished.context("the loop failed")
+    tracing::info!("stopping: the cycle that runs is finished first");
+    let left = tokio::select! {
+        left = tasks.stop() => left?,
+        _ = terminate.recv() => anyhow::bail!(TWICE),
+        _ = interrupt.recv() => anyhow::bail!(TWICE),
+    };
+    tracing::info!("stopped: {left}");
+    Ok(())
+}
+
+/// What runs until it is told to stop.
+struct Tasks {
+    looping: JoinHandle<()>,
+    polling: JoinHandle<()>,
+    keeping: JoinHandle<Left>,
+    stop_looping: watch::Sender<bool>,
+    stop_keeping: watch::Sender<bool>,
+}
+
+/// What all tasks use.
+#[derive(Clone)]
+struct Outside {
+    cluster: Arc<Kubernetes>,
+    queue: Arc<Sqs>,
+    shared: Arc<Shared>,
+}
+
+impl Tasks {
+    fn start(config: Config, tick: Duration, cloudwatch: CloudWatch, outside: Outside) -> Self {
+        let (stop_looping, loop_stops) = watch::channel(false);
+        let (stop_keeping, keeper_stops) = watch::channel(false);
+        let (fence, fenced) = watch::channel(None);
+        let (send, inbox) = mpsc::channel(1);
+        let (leading, lease) = (
+            fenced.clone(),
+            format!("{}-autoscaler", config.catalogue.fleet),
+        );
+        let Outside { cluster, queue, .. } = outside.clone();
+        let looping = Loop {
+            cluster,
+            cloudwatch,
+            queue,
+            clock: Arc::new(SystemClock),
+            config,
+            shared: Arc::clone(&outside.shared),
+            fence: fenced,
+            state: State::default(),
+        };
+        let polls = outside.clone();
+        Self {
+            looping: tokio::spawn(looping.run(tick, inbox, loop_stops)),
+            polling: tokio::spawn(async move {
+                receive(&*polls.queue, leading, send, &polls.shared).await;
+            }),
+            keeping: tokio::spawn(async move {
+                let keeper = Keeper {
+                    cluster: &*outside.cluster,
+                    clock: &SystemClock,
+                    name: lease,
+                    me: identity(),
+                    shared: &outside.shared,
+                };
+                keep(keeper, fence, keeper_stops).await
+            }),
+            stop_looping,
+            stop_keeping,
+        }
+    }
+
+    /// The Lease is kept until the loop has ended.
+    async fn stop(self) -> anyhow::Result<Left> {
+        // Messages of a poll that is cut become visible again by themselves.
+        self.polling.abort();
+        self.stop_looping.send_replace(true);
+        let finished = self.looping.await;
+        self.stop_keeping.send_replace(true);
+        let left = (self.keeping.await).context("the Lease's keeper failed")?;
+        finished.context("the loop failed")?;
+        Ok(left)
+    }
 }
 
 async fn aws(region: &str) -> SdkConfig {

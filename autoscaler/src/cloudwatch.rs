@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_cloudwatch::Client;
+use aws_sdk_cloudwatch::config::Builder;
+use aws_sdk_cloudwatch::config::timeout::TimeoutConfig;
 use aws_sdk_cloudwatch::error::DisplayErrorContext;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{
@@ -35,19 +37,42 @@ const WAIT_PERIODS: u32 = 5;
 /// A call failed: nothing is known of what it would have said.
 #[derive(Debug, thiserror::Error)]
 #[error("CloudWatch did not answer: {0}")]
-pub(crate) struct WatchError(String);
+pub(crate) struct WatchError(pub(crate) String);
+
+/// What the autoscaler asks of CloudWatch.
+pub(crate) trait Watch: Send + Sync {
+    /// The alarms of these names, as they are now. Those that do not exist are
+    /// not in the answer.
+    fn describe(
+        &self,
+        names: &[String],
+    ) -> impl Future<Output = Result<BTreeMap<String, AlarmRecord>, WatchError>> + Send;
+    /// The newest wait and the flow of every activity.
+    fn metrics(
+        &self,
+        catalogue: &Catalogue,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<BTreeMap<String, Seen>, WatchError>> + Send;
+}
 
 /// CloudWatch in the catalogue's region.
 pub(crate) struct CloudWatch(Client);
 
 impl CloudWatch {
     pub(crate) fn new(config: &aws_config::SdkConfig) -> Self {
-        Self(Client::new(config))
+        // A cycle waits for these calls, and does without them after that.
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(3))
+            .operation_attempt_timeout(Duration::from_secs(5))
+            .operation_timeout(Duration::from_secs(12))
+            .build();
+        let config = Builder::from(config).timeout_config(timeouts).build();
+        Self(Client::from_conf(config))
     }
+}
 
-    /// The alarms of these names, as they are now. Those that do not exist are
-    /// not in the answer.
-    pub(crate) async fn describe(
+impl Watch for CloudWatch {
+    async fn describe(
         &self,
         names: &[String],
     ) -> Result<BTreeMap<String, AlarmRecord>, WatchError> {
@@ -78,8 +103,7 @@ impl CloudWatch {
         Ok(alarms)
     }
 
-    /// The newest wait and the flow of every activity.
-    pub(crate) async fn metrics(
+    async fn metrics(
         &self,
         catalogue: &Catalogue,
         now: Timestamp,
@@ -91,7 +115,9 @@ impl CloudWatch {
         }
         Ok(all)
     }
+}
 
+impl CloudWatch {
     async fn batch(
         &self,
         activities: &[&Activity],

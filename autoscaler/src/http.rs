@@ -1,7 +1,7 @@
 //! `/metrics`, `/healthz`, `/readyz` and `/decisions` on one port.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Json;
 use axum::Router;
@@ -28,20 +28,44 @@ pub(crate) struct Row {
     pub(crate) text: String,
 }
 
-/// What the loop tells the port.
+/// What readiness depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    /// The Lease was reached by the last try, whoever holds it.
+    Lease,
+    /// The queue answered the last poll.
+    Queue,
+    /// `DescribeAlarms` answered the last time it was asked.
+    Alarms,
+    /// The last cycle decided for every Deployment.
+    Cycle,
+}
+
+/// What is still to come when we begin to lead.
+const NOT_YET: [(Part, &str); 3] = [
+    (Part::Queue, "the signal queue was not asked yet"),
+    (Part::Alarms, "the alarms were not read yet"),
+    (Part::Cycle, "the first cycle has not ended"),
+];
+
+/// What the loop, the Lease's keeper and the queue's poller tell the port.
 pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     decisions: Mutex<VecDeque<Row>>,
-    unready: Mutex<Option<String>>,
+    /// Why we are not ready: nothing in it, and we are.
+    unready: Mutex<BTreeMap<Part, String>>,
 }
 
 impl Shared {
     pub(crate) fn new(metrics: Metrics) -> Self {
-        Self {
+        let shared = Self {
             metrics,
             decisions: Mutex::default(),
-            unready: Mutex::new(Some("the first cycle has not ended".to_owned())),
-        }
+            unready: Mutex::default(),
+        };
+        shared.unready(Part::Lease, "the Lease was not reached yet".to_owned());
+        shared.lead();
+        shared
     }
 
     pub(crate) fn decided(&self, row: Row) {
@@ -55,9 +79,36 @@ impl Shared {
         rows.push_back(row);
     }
 
-    /// Ready, or why not.
-    pub(crate) fn ready(&self, unready: Option<String>) {
-        *self.unready.lock().unwrap_or_else(PoisonError::into_inner) = unready;
+    /// This part is as it should be.
+    pub(crate) fn ready(&self, part: Part) {
+        self.lock_unready().remove(&part);
+    }
+
+    /// This part is not, and why.
+    pub(crate) fn unready(&self, part: Part, why: String) {
+        self.lock_unready().insert(part, why);
+    }
+
+    /// A leader is ready when all parts have worked once.
+    pub(crate) fn lead(&self) {
+        let mut unready = self.lock_unready();
+        unready.extend(NOT_YET.map(|(part, why)| (part, why.to_owned())));
+    }
+
+    /// Standing by takes a Lease that can be reached, and no more.
+    pub(crate) fn stand_by(&self) {
+        self.lock_unready().clear();
+    }
+
+    /// Why we are not ready, if we are not.
+    pub(crate) fn why_unready(&self) -> Option<String> {
+        let unready = self.lock_unready();
+        let reasons: Vec<&str> = unready.values().map(String::as_str).collect();
+        (!reasons.is_empty()).then(|| reasons.join("\n"))
+    }
+
+    fn lock_unready(&self) -> MutexGuard<'_, BTreeMap<Part, String>> {
+        self.unready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -74,11 +125,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
 }
 
 async fn readyz(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
-    let unready = shared
-        .unready
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    match unready.as_ref() {
+    match shared.why_unready() {
         None => (StatusCode::OK, "ready\n".to_owned()),
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use crate::fold::Folded;
-use crate::http::Shared;
+use crate::http::{Part, Shared};
 use crate::lease::Fence;
-use crate::queue::{Message, Queue};
+use crate::queue::{LONG_POLL, Message, Queue};
 use crate::signal::{Rejection, Signal, Trust, parse};
 
 /// How long to wait after a failed call.
@@ -31,6 +31,8 @@ pub(crate) struct Said(BTreeSet<(Rejection, String)>);
 
 /// Anybody may invent alarm names; so many are remembered.
 const SAID: usize = 1000;
+/// CloudWatch takes no longer name, but a forged message may have one.
+const LONGEST_ALARM: usize = 255;
 
 impl Inbox {
     /// Sorts messages. What cannot be parsed is left to the dead-letter queue.
@@ -45,7 +47,7 @@ impl Inbox {
             let claim = match parse(&body) {
                 Ok(claim) => claim,
                 Err(error) => {
-                    shared.metrics.failures.with_label_values(&["parse"]).inc();
+                    shared.metrics.failed("parse");
                     tracing::warn!(%error, "left to the dead-letter queue");
                     continue;
                 }
@@ -81,7 +83,8 @@ impl Said {
     pub(crate) fn reject(&mut self, reason: Rejection, alarm: &str, shared: &Shared) {
         let label = reason.as_str();
         shared.metrics.rejected.with_label_values(&[label]).inc();
-        if self.0.len() < SAID && self.0.insert((reason, alarm.to_owned())) {
+        let alarm: String = alarm.chars().take(LONGEST_ALARM).collect();
+        if self.0.len() < SAID && self.0.insert((reason, alarm.clone())) {
             tracing::warn!(alarm, reason = label, "a signal was rejected; said once");
         }
     }
@@ -103,23 +106,31 @@ impl Said {
 
 /// Polls the queue while we lead. Ends when nobody listens.
 pub(crate) async fn receive(
-    queue: &Queue,
+    queue: &impl Queue,
     mut leading: watch::Receiver<Option<Fence>>,
     inbox: mpsc::Sender<Vec<Message>>,
+    shared: &Shared,
 ) {
+    // The first poll, and the one after a failure, says at once whether the
+    // queue can be reached.
+    let mut wait = Duration::ZERO;
     loop {
         if leading.wait_for(Option::is_some).await.is_err() {
             return;
         }
-        match queue.receive().await {
-            Ok(messages) if messages.is_empty() => {}
+        match queue.receive(wait).await {
             Ok(messages) => {
-                if inbox.send(messages).await.is_err() {
+                wait = LONG_POLL;
+                shared.ready(Part::Queue);
+                if !messages.is_empty() && inbox.send(messages).await.is_err() {
                     return;
                 }
             }
             Err(error) => {
+                wait = Duration::ZERO;
                 tracing::warn!(%error, "signals are not received; alarms are re-read meanwhile");
+                shared.metrics.failed("receive");
+                shared.unready(Part::Queue, error.to_string());
                 let end = tokio::time::Instant::now() + PAUSE;
                 tokio::time::sleep_until(end).await;
             }

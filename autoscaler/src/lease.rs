@@ -3,12 +3,14 @@
 //! A Lease alone does not fence, so its number of transitions is the epoch of
 //! every record, and nobody writes over a record of a later epoch.
 
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use stepfleet_activity::Clock;
 use tokio::sync::watch;
 
+use crate::http::{Part, Shared};
 use crate::scale::{Cluster, ClusterError};
 use crate::time::{after, before};
 
@@ -69,12 +71,37 @@ pub(crate) fn claim(
     free.then(|| mine(current.transitions.saturating_add(1)))
 }
 
+/// How keeping a Lease ended: what the last line of the log says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// It was ours, and others may take it at once.
+    Released,
+    /// It was not ours.
+    NotHeld,
+    /// It may be ours still: others take it when it lapses.
+    Lapses(String),
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Released => formatter.write_str("the Lease is released"),
+            Self::NotHeld => formatter.write_str("the Lease was not held by this autoscaler"),
+            Self::Lapses(why) => write!(
+                formatter,
+                "the Lease could not be released ({why}): if it is held, it lapses within {} s",
+                DURATION.as_secs()
+            ),
+        }
+    }
+}
+
 /// Takes and renews the Lease until told to stop, then releases it.
 pub(crate) async fn keep<C: Cluster>(
     keeper: Keeper<'_, C>,
     fence: watch::Sender<Option<Fence>>,
     mut stop: watch::Receiver<bool>,
-) {
+) -> Left {
     let mut watching = Watching::default();
     let mut ticks = tokio::time::interval(RENEWAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -83,30 +110,27 @@ pub(crate) async fn keep<C: Cluster>(
             _ = ticks.tick() => {}
             _ = stop.wait_for(|stop| *stop) => break,
         }
-        let now = keeper.clock.now();
         let held = *fence.borrow();
-        let next = match tokio::time::timeout(RENEWAL, keeper.renew(&mut watching)).await {
-            Ok(Ok(next)) => next,
-            Ok(Err(ClusterError::Conflict)) => None,
-            failed => {
-                let error = failed.map_or_else(
-                    |_| "no answer in time".to_owned(),
-                    |done| done.err().map_or_else(String::new, |e| e.to_string()),
-                );
-                tracing::warn!(error, "the Lease could not be renewed");
-                held.filter(|fence| now < fence.until)
-            }
-        };
+        let next = keeper.attempt(&mut watching, held).await;
         if held.map(|f| f.epoch) != next.map(|f| f.epoch) {
             tracing::info!(leader = next.is_some(), "leadership changed");
         }
         fence.send_replace(next);
     }
-    if fence.send_replace(None).is_some()
-        && let Err(error) = keeper.release().await
-    {
-        tracing::warn!(%error, "the Lease could not be released: it lapses by itself");
+    fence.send_replace(None);
+    match in_time(keeper.release()).await {
+        Ok(true) => Left::Released,
+        Ok(false) => Left::NotHeld,
+        Err(error) => Left::Lapses(error.to_string()),
     }
+}
+
+/// A call that hangs is given up before the next one is due.
+async fn in_time<T>(
+    call: impl Future<Output = Result<T, ClusterError>>,
+) -> Result<T, ClusterError> {
+    (tokio::time::timeout(RENEWAL, call).await)
+        .unwrap_or_else(|_| Err(ClusterError::Unavailable("no answer in time".to_owned())))
 }
 
 /// Who keeps which Lease.
@@ -115,9 +139,36 @@ pub(crate) struct Keeper<'a, C> {
     pub(crate) clock: &'a dyn Clock,
     pub(crate) name: String,
     pub(crate) me: String,
+    pub(crate) shared: &'a Shared,
 }
 
 impl<C: Cluster> Keeper<'_, C> {
+    /// What we may do after one try. While the Lease cannot be reached, what we
+    /// hold is ours until it is about to lapse.
+    async fn attempt(&self, watching: &mut Watching, held: Option<Fence>) -> Option<Fence> {
+        match in_time(self.renew(watching)).await {
+            Ok(Some(next)) => {
+                if held.is_none() {
+                    self.shared.lead();
+                }
+                self.shared.ready(Part::Lease);
+                Some(next)
+            }
+            // Where somebody else was faster, it can be reached too.
+            Ok(None) | Err(ClusterError::Conflict) => {
+                self.shared.stand_by();
+                None
+            }
+            Err(error) => {
+                let why = format!("the Lease {} cannot be reached: {error}", self.name);
+                tracing::warn!("{why}");
+                self.shared.metrics.failed("lease");
+                self.shared.unready(Part::Lease, why);
+                held.filter(|fence| self.clock.now() < fence.until)
+            }
+        }
+    }
+
     async fn renew(&self, watching: &mut Watching) -> Result<Option<Fence>, ClusterError> {
         let current = self.cluster.lease(&self.name).await?;
         let now = self.clock.now();
@@ -132,21 +183,23 @@ impl<C: Cluster> Keeper<'_, C> {
         Ok(Some(Fence { epoch, until }))
     }
 
-    async fn release(&self) -> Result<(), ClusterError> {
+    /// Whether it was ours. Looked up rather than remembered: a renewal that
+    /// nobody heard of may have taken it.
+    async fn release(&self) -> Result<bool, ClusterError> {
         let Some(current) = self.cluster.lease(&self.name).await? else {
-            return Ok(());
+            return Ok(false);
         };
         if current.value.holder.as_deref() != Some(self.me.as_str()) {
-            return Ok(());
+            return Ok(false);
         }
         let state = LeaseState {
             holder: None,
             ..current.value
         };
-        (self
-            .cluster
-            .put_lease(&self.name, state, Some(current.version)))
-        .await
+        (self.cluster)
+            .put_lease(&self.name, state, Some(current.version))
+            .await?;
+        Ok(true)
     }
 }
 

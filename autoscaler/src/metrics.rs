@@ -60,7 +60,7 @@ impl Metrics {
                 "Calls and cycles that failed, by what failed.",
                 &["what"],
             )?,
-            replicas: gauges("replicas", "The count that was observed.")?,
+            replicas: gauges("replicas", "The count that was observed, or set since.")?,
             recommended: gauges(
                 "replicas_recommended",
                 "The count that the alarms ask for, before damping.",
@@ -80,6 +80,24 @@ impl Metrics {
             )?,
             registry,
         })
+    }
+
+    /// Counts a call or a cycle that failed.
+    pub(crate) fn failed(&self, what: &'static str) {
+        self.failures.with_label_values(&[what]).inc();
+    }
+
+    /// A Deployment that left the catalogue has no count any more.
+    pub(crate) fn forget(&self, deployment: &str) {
+        for gauges in [
+            &self.replicas,
+            &self.recommended,
+            &self.breached,
+            &self.at_max,
+        ] {
+            // It fails only where there was none.
+            let _ = gauges.remove_label_values(&[deployment]);
+        }
     }
 
     /// The text that Prometheus reads.

@@ -5,21 +5,21 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
 };
 use tokio::sync::OnceCell;
 
 /// For how long a received message is ours; extended while a cycle runs.
 pub(crate) const VISIBILITY: Duration = Duration::from_secs(60);
 /// The longest poll that SQS has.
-const WAIT_SECONDS: i32 = 20;
+pub(crate) const LONG_POLL: Duration = Duration::from_secs(20);
 /// The most messages that a call takes.
 pub(crate) const BATCH: usize = 10;
 
 /// A call failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the signal queue did not answer: {0}")]
-pub(crate) struct QueueError(String);
+pub(crate) struct QueueError(pub(crate) String);
 
 /// A message that is ours until its visibility ends.
 #[derive(Debug, Clone)]
@@ -28,14 +28,28 @@ pub(crate) struct Message {
     pub(crate) receipt: String,
 }
 
+/// What the autoscaler asks of its queue.
+pub(crate) trait Queue: Send + Sync {
+    /// Waits for messages, for no longer than that.
+    fn receive(
+        &self,
+        wait: Duration,
+    ) -> impl Future<Output = Result<Vec<Message>, QueueError>> + Send;
+    /// Deletes messages whose effect is durable. One that stays comes again and
+    /// is a duplicate then.
+    fn delete(&self, receipts: &[String]) -> impl Future<Output = Result<(), QueueError>> + Send;
+    /// Keeps messages ours for another while.
+    fn extend(&self, receipts: &[String]) -> impl Future<Output = Result<(), QueueError>> + Send;
+}
+
 /// The signal queue; its URL is looked up by name where it was not given.
-pub(crate) struct Queue {
+pub(crate) struct Sqs {
     client: Client,
     name: String,
     url: OnceCell<String>,
 }
 
-impl Queue {
+impl Sqs {
     pub(crate) fn new(config: &aws_config::SdkConfig, fleet: &str, url: Option<String>) -> Self {
         Self {
             client: Client::new(config),
@@ -57,15 +71,15 @@ impl Queue {
         };
         self.url.get_or_try_init(look_up).await.map(String::as_str)
     }
+}
 
-    /// Waits for messages, for at most 20 s.
-    pub(crate) async fn receive(&self) -> Result<Vec<Message>, QueueError> {
-        let visibility = i32::try_from(VISIBILITY.as_secs()).unwrap_or(60);
+impl Queue for Sqs {
+    async fn receive(&self, wait: Duration) -> Result<Vec<Message>, QueueError> {
         let received = (self.client.receive_message())
             .queue_url(self.url().await?)
             .max_number_of_messages(10)
-            .wait_time_seconds(WAIT_SECONDS)
-            .visibility_timeout(visibility)
+            .wait_time_seconds(seconds(wait))
+            .visibility_timeout(seconds(VISIBILITY))
             .send()
             .await
             .map_err(|error| failed(&error))?;
@@ -80,9 +94,7 @@ impl Queue {
             .collect())
     }
 
-    /// Deletes messages whose effect is durable. One that stays comes again and
-    /// is a duplicate then.
-    pub(crate) async fn delete(&self, receipts: &[String]) -> Result<(), QueueError> {
+    async fn delete(&self, receipts: &[String]) -> Result<(), QueueError> {
         for batch in receipts.chunks(BATCH) {
             let entries = (batch.iter().enumerate())
                 .filter_map(|(index, receipt)| {
@@ -91,37 +103,46 @@ impl Queue {
                 })
                 .collect();
             let call = self.client.delete_message_batch();
-            (call
-                .queue_url(self.url().await?)
-                .set_entries(Some(entries))
-                .send()
-                .await)
-                .map_err(|error| failed(&error))?;
+            let call = call.queue_url(self.url().await?);
+            let done = call.set_entries(Some(entries)).send().await;
+            refused(&done.map_err(|error| failed(&error))?.failed)?;
         }
         Ok(())
     }
 
-    /// Keeps messages ours for another while.
-    pub(crate) async fn extend(&self, receipts: &[String]) -> Result<(), QueueError> {
-        let visibility = i32::try_from(VISIBILITY.as_secs()).unwrap_or(60);
+    async fn extend(&self, receipts: &[String]) -> Result<(), QueueError> {
         for batch in receipts.chunks(BATCH) {
             let entries = (batch.iter().enumerate())
                 .filter_map(|(index, receipt)| {
                     let entry = ChangeMessageVisibilityBatchRequestEntry::builder();
                     let entry = entry.id(index.to_string()).receipt_handle(receipt);
-                    entry.visibility_timeout(visibility).build().ok()
+                    entry.visibility_timeout(seconds(VISIBILITY)).build().ok()
                 })
                 .collect();
             let call = self.client.change_message_visibility_batch();
-            (call
-                .queue_url(self.url().await?)
-                .set_entries(Some(entries))
-                .send()
-                .await)
-                .map_err(|error| failed(&error))?;
+            let call = call.queue_url(self.url().await?);
+            let done = call.set_entries(Some(entries)).send().await;
+            refused(&done.map_err(|error| failed(&error))?.failed)?;
         }
         Ok(())
     }
+}
+
+/// As SQS takes a span.
+fn seconds(span: Duration) -> i32 {
+    i32::try_from(span.as_secs()).unwrap_or(i32::MAX)
+}
+
+/// A batch call that was answered may still have refused some of its entries.
+fn refused(entries: &[BatchResultErrorEntry]) -> Result<(), QueueError> {
+    let Some(first) = entries.first() else {
+        return Ok(());
+    };
+    let why = first.message().unwrap_or(first.code());
+    let count = entries.len();
+    Err(QueueError(format!(
+        "{count} messages were refused, the first: {why}"
+    )))
 }
 
 fn failed(error: &impl std::error::Error) -> QueueError {

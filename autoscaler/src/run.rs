@@ -9,10 +9,10 @@ use stepfleet_activity::Clock;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-use crate::cloudwatch::CloudWatch;
+use crate::cloudwatch::Watch;
 use crate::config::Config;
 use crate::decision::{Action, Hold, Policy, Seen};
-use crate::http::{Row, Shared};
+use crate::http::{Part, Row, Shared};
 use crate::inbox::{Inbox, Said};
 use crate::lease::Fence;
 use crate::queue::{Message, Queue, VISIBILITY};
@@ -24,10 +24,10 @@ use crate::time::after;
 const REREAD: Duration = Duration::from_secs(120);
 
 /// The loop and what it works with.
-pub(crate) struct Loop<C> {
+pub(crate) struct Loop<C, W, Q> {
     pub(crate) cluster: Arc<C>,
-    pub(crate) cloudwatch: CloudWatch,
-    pub(crate) queue: Arc<Queue>,
+    pub(crate) cloudwatch: W,
+    pub(crate) queue: Arc<Q>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: Config,
     pub(crate) shared: Arc<Shared>,
@@ -51,7 +51,7 @@ struct Read {
     autoscaled: Option<Vec<String>>,
 }
 
-impl<C: Cluster> Loop<C> {
+impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
     /// Runs until told to stop; a cycle that runs is finished.
     pub(crate) async fn run(
         mut self,
@@ -83,23 +83,39 @@ impl<C: Cluster> Loop<C> {
             } else {
                 // Standing by is all that is asked: what was received comes again.
                 self.state.levels_read = None;
-                self.shared.ready(None);
             }
         }
     }
 
     async fn tick(&mut self, messages: Vec<Message>) {
-        let good = self.config.reload();
-        self.shared.metrics.config_faulty.set(i64::from(!good));
+        self.reload();
         let now = self.clock.now();
         let tools = (&mut self.state.said, &*self.shared);
         let mut inbox = Inbox::sort(messages, &self.config.trust, now, tools);
         let (queue, open) = (Arc::clone(&self.queue), inbox.open());
         let work = self.all(&mut inbox);
-        hold_meanwhile(work, &queue, &open).await;
+        hold_meanwhile(work, &*queue, &open).await;
         if let Err(error) = self.queue.delete(&inbox.done).await {
+            self.shared.metrics.failed("delete");
             tracing::warn!(%error, "handled signals come again, as duplicates");
         }
+    }
+
+    /// Reads the catalogue again; a faulty one changes nothing.
+    fn reload(&mut self) {
+        let good = self.config.reload();
+        self.shared.metrics.config_faulty.set(i64::from(!good));
+        if !good {
+            self.shared.metrics.failed("catalogue");
+        }
+        let (deployments, metrics) = (&self.config.catalogue.deployments, &self.shared.metrics);
+        self.state.reasons.retain(|name, _| {
+            let there = deployments.contains_key(name);
+            if !there {
+                metrics.forget(name);
+            }
+            there
+        });
     }
 
     /// One cycle over every Deployment; receipts whose effect is durable are done.
@@ -138,23 +154,18 @@ impl<C: Cluster> Loop<C> {
                 Err(error) => failed = Some(self.cycle_failed(&name, &error)),
             }
         }
-        self.shared.ready(failed);
+        match failed {
+            None => self.shared.ready(Part::Cycle),
+            Some(why) => self.shared.unready(Part::Cycle, why),
+        }
     }
 
     fn cycle_failed(&self, deployment: &str, error: &dyn std::error::Error) -> String {
-        self.failed("cycle");
+        self.shared.metrics.failed("cycle");
         let source = error.source().map(|source| format!(": {source}"));
         let text = format!("{deployment}: {error}{}", source.unwrap_or_default());
         tracing::warn!(deployment, error = text, "nothing was decided");
         text
-    }
-
-    fn failed(&self, what: &str) {
-        self.shared
-            .metrics
-            .failures
-            .with_label_values(&[what])
-            .inc();
     }
 
     /// Reads what is due. What cannot be read stays unknown.
@@ -174,10 +185,13 @@ impl<C: Cluster> Loop<C> {
                 Ok(alarms) => {
                     described = Some(alarms);
                     self.state.levels_read = Some(now);
+                    self.shared.ready(Part::Alarms);
                 }
                 Err(error) => {
-                    self.failed("describe-alarms");
+                    self.shared.metrics.failed("describe-alarms");
                     tracing::warn!(%error, "alarms could not be re-read");
+                    let why = format!("the alarms cannot be read: {error}");
+                    self.shared.unready(Part::Alarms, why);
                 }
             }
         }
@@ -189,7 +203,7 @@ impl<C: Cluster> Loop<C> {
                     self.state.metrics_read = Some(now);
                 }
                 Err(error) => {
-                    self.failed("get-metric-data");
+                    self.shared.metrics.failed("get-metric-data");
                     self.state.activities.clear();
                     tracing::warn!(%error, "waits and flows are unknown");
                 }
@@ -198,7 +212,7 @@ impl<C: Cluster> Loop<C> {
         let autoscaled = match self.cluster.autoscaled().await {
             Ok(names) => Some(names),
             Err(error) => {
-                self.failed("list-autoscalers");
+                self.shared.metrics.failed("list-autoscalers");
                 tracing::warn!(%error, "whether there are HorizontalPodAutoscalers is unknown");
                 None
             }
@@ -251,19 +265,24 @@ impl<C: Cluster> Loop<C> {
     }
 }
 
-/// Keeps messages ours while the work on them lasts.
-async fn hold_meanwhile(work: impl Future<Output = ()>, queue: &Queue, receipts: &[String]) {
-    let mut extend = tokio::time::interval(VISIBILITY / 2);
-    extend.reset();
-    let mut work = std::pin::pin!(work);
-    loop {
-        tokio::select! {
-            () = &mut work => return,
-            _ = extend.tick(), if !receipts.is_empty() => {
-                if let Err(error) = queue.extend(receipts).await {
-                    tracing::warn!(%error, "messages may come again meanwhile, as duplicates");
-                }
+/// Keeps messages ours while the work on them lasts. The work never waits for it.
+async fn hold_meanwhile(work: impl Future<Output = ()>, queue: &impl Queue, receipts: &[String]) {
+    let extending = async {
+        let mut ticks = tokio::time::interval(VISIBILITY / 2);
+        ticks.reset();
+        loop {
+            ticks.tick().await;
+            if receipts.is_empty() {
+                continue;
+            }
+            if let Err(error) = queue.extend(receipts).await {
+                tracing::warn!(%error, "messages may come again meanwhile, as duplicates");
             }
         }
+    };
+    tokio::select! {
+        biased;
+        () = work => {}
+        () = extending => {}
     }
 }

@@ -199,3 +199,82 @@ impl ActivityPolicy {
             .unwrap_or(1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use stepfleet_activity::catalogue::{ReadOptions, parse};
+
+    use super::*;
+
+    const CATALOGUE: &str = r#"
+version: 1
+fleet: demo
+aws: {account: "123456789012", region: eu-west-1}
+signals: {max_age: 7m, period: 60s}
+deployments:
+  pods:
+    mode: recommend
+    replicas: {min: 2, max: 9, schedule: [{days: mon-fri, from: "06:00", to: "20:00", zone: Europe/Berlin, min: 5}]}
+    damping: {cooldown: {out: 61s, in: 11m}, stabilization: 12m, flap_budget: {reversals: 3, per: 25h}}
+  others: {}
+activities:
+  a:
+    handler: x
+    deployment: pods
+    worker: {timeout: 31m}
+    alarms:
+      out: {above: 31s, for: 1m, steps: [{to: 60s, add: 2}, {add: 50%}]}
+      in: {below: 200ms, for: 10m, remove: 7%}
+      starved: {for: 4m}
+  b: {handler: x, deployment: pods}
+  c: {handler: x, deployment: others}
+"#;
+
+    #[test]
+    fn a_policy_is_what_the_catalogue_says() {
+        let catalogue = parse("f", CATALOGUE, &ReadOptions::default())
+            .unwrap_or_else(|faults| panic!("{faults}"));
+        let policy = Policy::of(&catalogue, &catalogue.deployments["pods"]);
+        let seconds = Duration::from_secs;
+        assert_eq!(policy.mode, Mode::Recommend);
+        assert_eq!(policy.bounds, Bounds { min: 2, max: 9 });
+        assert_eq!(policy.max_age, seconds(420));
+        let damping = Damping {
+            cooldown_out: seconds(61),
+            cooldown_in: seconds(660),
+            stabilization: seconds(720),
+            reversals: 3,
+            per: seconds(90_000),
+        };
+        assert_eq!(policy.damping, damping);
+        // A Wednesday, 09:00 in Berlin; then a Sunday.
+        let bounds = |at: &str| policy.bounds_at(at.parse().expect("a time"));
+        assert_eq!(bounds("2026-01-07T08:00:00Z"), Bounds { min: 5, max: 9 });
+        assert_eq!(bounds("2026-01-04T08:00:00Z"), Bounds { min: 2, max: 9 });
+
+        let names: Vec<&str> = policy.activities.iter().map(|a| a.name.as_str()).collect();
+        assert_eq!(names, ["a", "b"], "not those of another Deployment");
+        let a = &policy.activities[0];
+        assert_eq!(
+            (
+                a.alarm_out.as_str(),
+                a.alarm_in.as_str(),
+                a.alarm_starved.as_str()
+            ),
+            ("demo-a-out", "demo-a-in", "demo-a-starved")
+        );
+        assert_eq!(
+            (a.above, a.starved_for, a.timeout),
+            (seconds(31), seconds(240), seconds(1860))
+        );
+        // wait, replicas, step: absolute below a minute, percent rounded up above
+        for (wait, replicas, step) in [(59, 4, 2), (60, 4, 2), (60, 5, 3), (600, 1, 1)] {
+            assert_eq!(
+                a.step(Some(seconds(wait)), replicas),
+                step,
+                "{wait} {replicas}"
+            );
+        }
+        assert_eq!((a.remove.of(4), a.remove.of(15)), (1, 2), "rounded up too");
+    }
+}

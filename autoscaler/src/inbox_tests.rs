@@ -1,0 +1,118 @@
+//! Messages, sorted: what stays, what is done, what is said.
+
+use serde_json::json;
+use stepfleet_activity::catalogue::{self, ReadOptions};
+
+use crate::captured::Log;
+use crate::decision::tests::at;
+use crate::fold::Folded;
+use crate::http::Shared;
+use crate::inbox::{Inbox, Said};
+use crate::metrics::Metrics;
+use crate::queue::Message;
+use crate::signal::{Rejection, Trust};
+
+const NOW: i64 = 1_767_268_800;
+
+fn trust() -> Trust {
+    let text = "version: 1\nfleet: demo\naws: {account: \"123456789012\", region: eu-west-1}\n\
+        deployments:\n  one: {}\n  two: {}\nactivities:\n  a: {handler: x, deployment: one}\n  \
+        b: {handler: x, deployment: two}\n";
+    let read = catalogue::parse("fleet.yaml", text, &ReadOptions::default());
+    Trust::of(&read.unwrap_or_else(|faults| panic!("{faults}")))
+}
+
+fn message(receipt: &str, alarm: &str, activity: &str) -> Message {
+    let arn = format!("arn:aws:states:eu-west-1:123456789012:activity:demo-{activity}");
+    let body = json!({"AlarmName": alarm, "AWSAccountId": "123456789012", "NewStateValue": "ALARM",
+        "StateChangeTime": at(NOW).to_string(), "Trigger": {"MetricName": "ActivityScheduleTime",
+        "Namespace": "AWS/States", "Dimensions": [{"name": "ActivityArn", "value": arn}]}});
+    Message {
+        body: body.to_string(),
+        receipt: receipt.to_owned(),
+    }
+}
+
+fn text(receipt: &str, body: &str) -> Message {
+    Message {
+        body: body.to_owned(),
+        receipt: receipt.to_owned(),
+    }
+}
+
+#[test]
+fn signals_go_to_their_deployments_and_only_rejected_ones_are_done() {
+    let shared = Shared::new(Metrics::new().expect("metrics"));
+    let mut said = Said::default();
+    let messages = vec![
+        message("r1", "demo-a-out", "a"),
+        text("r2", "secret"),
+        message("r3", "demo-b-in", "b"),
+        message("r4", "demo-c-out", "c"),
+        message("r5", "demo-a-out", "b"),
+        message("r6", "demo-a-in", "a"),
+        text("r7", "{}"),
+    ];
+    let log = Log::default();
+    let mut inbox = Inbox::default();
+    log.during(|| inbox = Inbox::sort(messages, &trust(), at(NOW), (&mut said, &shared)));
+    let receipts = |deployment: &str| inbox.signals[deployment].1.clone();
+    assert_eq!(receipts("one"), ["r1", "r6"]);
+    assert_eq!(receipts("two"), ["r3"]);
+    assert_eq!(inbox.done, ["r4", "r5"], "rejected");
+    assert_eq!(inbox.open(), ["r1", "r6", "r3"]);
+    let counted = |reason| shared.metrics.rejected.with_label_values(&[reason]).get();
+    assert_eq!(counted("unknown-alarm"), 1);
+    assert_eq!(counted("wrong-dimension"), 1);
+    let unparsed = shared.metrics.failures.with_label_values(&["parse"]).get();
+    assert_eq!(unparsed, 2, "left to the dead-letter queue");
+    assert!(!log.text().contains("secret"), "{}", log.text());
+}
+
+#[test]
+fn a_rejection_is_counted_each_time_and_said_once_for_each_alarm_and_reason() {
+    let shared = Shared::new(Metrics::new().expect("metrics"));
+    let mut said = Said::default();
+    let log = Log::default();
+    log.during(|| {
+        for _ in 0..5 {
+            said.reject(Rejection::UnknownAlarm, "one", &shared);
+            said.reject(Rejection::UnknownAlarm, "two", &shared);
+            said.reject(Rejection::TooOld, "one", &shared);
+        }
+        let long = "x".repeat(100_000);
+        said.reject(Rejection::UnknownAlarm, &long, &shared);
+    });
+    let counted = |reason| shared.metrics.rejected.with_label_values(&[reason]).get();
+    assert_eq!((counted("unknown-alarm"), counted("too-old")), (11, 5));
+    assert_eq!(log.count("said once"), 4);
+    assert!(log.text().len() < 2000, "a name may be forged and long");
+    // Whoever invents names fills neither the memory nor the log.
+    let log = Log::default();
+    log.during(|| {
+        for index in 0..3000 {
+            said.reject(Rejection::UnknownAlarm, &format!("forged {index}"), &shared);
+        }
+    });
+    assert_eq!(log.count("said once"), 996);
+    assert_eq!(counted("unknown-alarm"), 3011);
+}
+
+#[test]
+fn what_folding_made_of_signals_is_counted() {
+    let shared = Shared::new(Metrics::new().expect("metrics"));
+    let (mut said, trust) = (Said::default(), trust());
+    let messages = ["r1", "r2", "r3"].map(|receipt| message(receipt, "demo-a-out", "a"));
+    let inbox = Inbox::sort(messages.into(), &trust, at(NOW), (&mut said, &shared));
+    let (signals, _) = &inbox.signals["one"];
+    let folded = [Folded::Newest, Folded::Duplicate, Folded::Late];
+    said.folded(signals, &folded, &shared);
+    let metrics = shared.metrics.text();
+    for line in [
+        "signals_total{deployment=\"one\"} 1",
+        "signals_rejected_total{reason=\"duplicate\"} 1",
+        "signals_rejected_total{reason=\"late\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
+}
