@@ -56,6 +56,9 @@ fn said(output: &Output) -> (Option<i32>, String, String) {
     )
 }
 
+/// Arguments, exit code, what stdout has, what stderr has.
+type Case<'a> = (&'a [&'a str], i32, &'a [&'a str], &'a [&'a str]);
+
 #[tokio::test]
 async fn exit_codes_and_what_is_said() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -70,8 +73,7 @@ async fn exit_codes_and_what_is_said() {
     let short = short.to_str().expect("text");
     let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let taken = taken.local_addr().expect("an address").to_string();
-    // arguments, code, on stdout, on stderr
-    let cases: &[(&[&str], i32, &[&str], &[&str])] = &[
+    let cases: &[Case<'_>] = &[
         (&["--help"], 0, &["run", "check"], &[]),
         (
             &["run", "--help"],

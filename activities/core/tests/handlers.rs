@@ -57,8 +57,14 @@ activities:
 
 const GOOD: &str = "{warehouse: main}";
 
-/// Each: the handler, its config, the beginning and the end of the fault's first line.
-const TABLE: &[(&str, &str, Option<(&str, &str)>)] = &[
+/// The handler, its config, the beginning and the end of the fault's first line.
+type Case = (
+    &'static str,
+    &'static str,
+    Option<(&'static str, &'static str)>,
+);
+
+const TABLE: &[Case] = &[
     ("etl.s3-load", GOOD, None),
     ("etl.sql", "{warehouse: main, max_files: 3}", None),
     // Others' areas, and names without an area, are others' business.

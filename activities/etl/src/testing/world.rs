@@ -28,12 +28,15 @@ impl Stored {
     }
 }
 
+/// What a multipart upload has so far: parts by their numbers.
+type Parts = Vec<(i32, Vec<u8>)>;
+
 /// Everything outside of the worker; it outlives the worker's crash.
 #[derive(Clone)]
 pub(super) struct World {
     pub(super) clock: Arc<VirtualClock>,
     objects: Arc<Mutex<BTreeMap<String, Stored>>>,
-    uploads: Arc<Mutex<BTreeMap<String, Vec<(i32, Vec<u8>)>>>>,
+    uploads: Arc<Mutex<BTreeMap<String, Parts>>>,
     pub(super) db: Arc<Mutex<Db>>,
     published: Arc<Mutex<Vec<Unprocessed>>>,
     hooks: Arc<Mutex<VecDeque<(&'static str, Hook)>>>,
