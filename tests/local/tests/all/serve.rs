@@ -238,9 +238,21 @@ fn warehouses(folder: &Path, silent: &str) -> Vec<Case> {
                 "brew install postgresql",
             ],
         ),
-        case(at(gone), false, &["127.0.0.1:1", "cannot be used", "refused"]),
-        case(at(says_nothing), false, &[silent, "does not answer within 1s"]),
-        case(at(wrong), true, &["postgres://user:password@host:5432/database"]),
+        case(
+            at(gone),
+            false,
+            &["127.0.0.1:1", "cannot be used", "refused"],
+        ),
+        case(
+            at(says_nothing),
+            false,
+            &[silent, "does not answer within 1s"],
+        ),
+        case(
+            at(wrong),
+            true,
+            &["postgres://user:password@host:5432/database"],
+        ),
     ]
 }
 

@@ -203,7 +203,9 @@ pub(super) fn reason(error: &tokio_postgres::Error) -> String {
 }
 
 fn refused(url: &str, reason: String) -> WarehouseError {
-    let at = url.parse().map_or_else(|_| String::new(), |config| address(&config));
+    let at = url
+        .parse()
+        .map_or_else(|_| String::new(), |config| address(&config));
     WarehouseError::Refused { at, reason }
 }
 
