@@ -78,6 +78,8 @@ fn query_code(code: &'static str) -> &'static str {
         "EmptyBatchRequest" => "AWS.SimpleQueueService.EmptyBatchRequest",
         "TooManyEntriesInBatchRequest" => "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
         "BatchEntryIdsNotDistinct" => "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
+        "BatchRequestTooLong" => "AWS.SimpleQueueService.BatchRequestTooLong",
+        "InvalidBatchEntryId" => "AWS.SimpleQueueService.InvalidBatchEntryId",
         other => other,
     }
 }

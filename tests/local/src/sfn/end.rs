@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::failure::Failure;
 use super::history::Event;
-use super::tasks::Failure;
 
 /// How an execution ended.
 #[derive(Debug, Clone)]

@@ -1,35 +1,33 @@
 //! Runs an execution, state by state.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{sleep_until, timeout};
 
-use super::choice;
-use super::definition::{Definition, Fail, Kind, Pass, Rule, Span, State, Task, Text, Then, Until};
+use super::StepFunctions;
+use super::dataflow::sized;
+use super::definition::{Definition, Kind, State, Then};
 use super::end::End;
+use super::failure::Failure;
 use super::history::{Event, MOST};
 use super::machines::Machine;
-use super::path::{Path, Scope};
-use super::retry::{Catcher, Retries, matches, name};
-use super::tasks::{Failure, Order};
-use super::template::Template;
-use super::{LARGEST, StepFunctions};
 
-/// One execution on its way.
-#[derive(Debug)]
+/// One thread of an execution: all of it, a branch, or the work on an item.
+#[derive(Debug, Clone)]
 pub(super) struct Run {
-    service: Arc<StepFunctions>,
-    arn: Arc<str>,
-    definition: Arc<Definition>,
+    pub(super) service: Arc<StepFunctions>,
+    pub(super) arn: Arc<str>,
+    pub(super) definition: Arc<Definition>,
     /// What `$$` is.
-    context: Value,
+    pub(super) context: Value,
+    /// The event that the next one follows from.
+    pub(super) last: usize,
 }
 
 /// What a state gave, and where to.
-type Step = (Value, Then);
+pub(super) type Step = (Value, Then);
 
 /// Runs it to its end, which is written down.
 pub(super) async fn run(mut run: Run, input: Value) {
@@ -69,24 +67,26 @@ impl Run {
             arn: Arc::clone(arn),
             definition: Arc::clone(&machine.definition),
             context,
+            // That it was started.
+            last: 1,
         }
     }
 
-    async fn drive(&mut self, input: Value) -> Result<Value, Failure> {
+    /// From the first state to the last.
+    pub(super) async fn drive(&mut self, input: Value) -> Result<Value, Failure> {
         let definition = Arc::clone(&self.definition);
         let mut data = input;
         let mut at = Some(&definition.start_at);
         while let Some(state) = at.and_then(|name| definition.states.get(name)) {
             self.enter(state, &data)?;
-            let (output, then) = self.step(state, data).await?;
+            let mut inside = Inside::of(self, state);
+            let stepped = self.step(state, data).await;
+            inside.left = true;
+            let (output, then) = stepped?;
             let text = sized(&output, &state.name)?;
-            let event = Event::new(
-                self.service.now(),
-                format!("{}StateExited", state.type_name()),
-            );
             let details = json!({"name": &*state.name, "output": text});
-            self.service
-                .log(&self.arn, event.with("stateExitedEventDetails", details));
+            let exited = self.event(format!("{}StateExited", state.type_name()));
+            self.log(exited.with("stateExitedEventDetails", details));
             data = output;
             at = then
                 .and_then(|next| definition.states.get_key_value(&next))
@@ -96,27 +96,27 @@ impl Run {
     }
 
     fn enter(&mut self, state: &State, data: &Value) -> Result<(), Failure> {
-        let now = self.service.now();
+        let entered = iso(self.service.now());
         self.context["State"] =
-            json!({"Name": &*state.name, "EnteredTime": iso(now), "RetryCount": 0});
-        let event = Event::new(now, format!("{}StateEntered", state.type_name()));
+            json!({"Name": &*state.name, "EnteredTime": entered, "RetryCount": 0});
+        let event = self.event(format!("{}StateEntered", state.type_name()));
         let details = json!({"name": &*state.name, "input": data.to_string()});
-        let length = self
-            .service
-            .log(&self.arn, event.with("stateEnteredEventDetails", details));
-        within_history(length)
+        self.log(event.with("stateEnteredEventDetails", details));
+        within_history(self.last)
     }
 
-    fn scope<'a>(&'a self, data: &'a Value) -> Scope<'a> {
-        Scope {
-            data,
-            context: &self.context,
-        }
+    pub(super) fn event(&self, kind: impl Into<String>) -> Event {
+        Event::new(self.service.now(), kind)
+    }
+
+    /// Adds to the history what follows from the last event of this thread.
+    pub(super) fn log(&mut self, event: Event) {
+        self.last = self.service.log(&self.arn, event.after(self.last));
     }
 
     async fn step(&mut self, state: &State, raw: Value) -> Result<Step, Failure> {
-        if let Kind::Task(task) = &state.kind {
-            return self.task(state, task, raw).await;
+        if let Kind::Work(work) = &state.kind {
+            return self.work(state, work, raw).await;
         }
         let input = self.select(state.input_path.as_ref(), &raw)?;
         match &state.kind {
@@ -139,211 +139,52 @@ impl Run {
                 Ok((self.select(state.output_path.as_ref(), &input)?, Some(next)))
             }
             Kind::Fail(fail) => Err(self.fail(fail, &input)),
-            Kind::Succeed | Kind::Task(_) => {
+            Kind::Succeed | Kind::Work(_) => {
                 Ok((self.select(state.output_path.as_ref(), &input)?, None))
             }
         }
     }
+}
 
-    /// InputPath and OutputPath.
-    fn select(&self, path: Option<&Path>, data: &Value) -> Result<Value, Failure> {
-        let Some(path) = path else {
-            return Ok(json!({}));
-        };
-        self.find(path, data).cloned()
-    }
+/// A state that a thread is in: when the thread is given up, it is aborted.
+struct Inside {
+    service: Arc<StepFunctions>,
+    arn: Arc<str>,
+    kind: &'static str,
+    entered: usize,
+    left: bool,
+}
 
-    fn find<'a>(&'a self, path: &Path, data: &'a Value) -> Result<&'a Value, Failure> {
-        path.find(self.scope(data)).ok_or_else(|| {
-            runtime(format!(
-                "Invalid path '{path}': it leads to nothing in the input"
-            ))
-        })
-    }
+// === impl Inside ===
 
-    fn fill(&self, template: Option<&Template>, data: Value) -> Result<Value, Failure> {
-        match template {
-            Some(template) => template.fill(self.scope(&data)).map_err(runtime),
-            None => Ok(data),
+impl Inside {
+    fn of(run: &Run, state: &State) -> Self {
+        Self {
+            service: Arc::clone(&run.service),
+            arn: Arc::clone(&run.arn),
+            kind: state.type_name(),
+            entered: run.last,
+            left: false,
         }
-    }
-
-    fn pass(&self, pass: &Pass, input: Value, raw: Value) -> Result<Value, Failure> {
-        let result = match &pass.result {
-            Some(result) => result.clone(),
-            None => self.fill(pass.parameters.as_ref(), input)?,
-        };
-        merge(pass.result_path.as_ref(), raw, result)
-    }
-
-    fn until(&self, until: &Until, input: &Value) -> Result<Instant, Failure> {
-        let time = match until {
-            Until::Span(span) => return Ok(Instant::now() + self.span(span, input)?),
-            Until::Time(time) => *time,
-            Until::TimePath(path) => {
-                choice::timestamp(self.find(path, input)?).ok_or_else(|| {
-                    runtime(format!("The path '{path}' does not lead to a timestamp"))
-                })?
-            }
-        };
-        let left = time
-            .duration_since(self.service.now())
-            .max(SignedDuration::ZERO);
-        Ok(Instant::now() + left.unsigned_abs())
-    }
-
-    fn span(&self, span: &Span, input: &Value) -> Result<Duration, Failure> {
-        let seconds = match span {
-            Span::Seconds(seconds) => *seconds,
-            Span::Path(path) => self
-                .find(path, input)?
-                .as_u64()
-                .filter(|seconds| *seconds <= 99_999_999)
-                .ok_or_else(|| {
-                    runtime(format!("The path '{path}' does not lead to whole seconds"))
-                })?,
-        };
-        Ok(Duration::from_secs(seconds))
-    }
-
-    fn choose(
-        &self,
-        rules: &[Rule],
-        default: Option<&Arc<str>>,
-        input: &Value,
-    ) -> Result<Arc<str>, Failure> {
-        for rule in rules {
-            if rule.condition.holds(self.scope(input)).map_err(runtime)? {
-                return Ok(Arc::clone(&rule.next));
-            }
-        }
-        default.cloned().ok_or_else(|| {
-            failure(
-                name::NO_CHOICE,
-                "No rule of the Choice state matched, and it has no Default",
-            )
-        })
-    }
-
-    fn fail(&self, fail: &Fail, input: &Value) -> Failure {
-        let text = |text: &Option<Text>| match text {
-            None => Ok(None),
-            Some(Text::Literal(text)) => Ok(Some(text.clone())),
-            Some(Text::Path(path)) => match self.find(path, input)?.as_str() {
-                Some(text) => Ok(Some(text.to_owned())),
-                None => Err(runtime(format!(
-                    "The path '{path}' does not lead to a string"
-                ))),
-            },
-        };
-        match (text(&fail.error), text(&fail.cause)) {
-            (Ok(error), Ok(cause)) => Failure { error, cause },
-            (Err(failure), _) | (_, Err(failure)) => failure,
-        }
-    }
-
-    async fn task(&mut self, state: &State, task: &Task, raw: Value) -> Result<Step, Failure> {
-        let mut retries = Retries::new(&task.retry);
-        let mut retried = 0_u32;
-        loop {
-            let failure = match self.attempt(state, task, &raw).await {
-                Ok(output) => return Ok((output, task.then.clone())),
-                Err(failure) => failure,
-            };
-            // A worker may fail without a name: it is a failure of the task.
-            let error = failure.error.as_deref().unwrap_or(name::TASK_FAILED);
-            if let Some(delay) = retries.next(error) {
-                sleep_until(Instant::now() + delay).await;
-                within_history(self.service.history_length(&self.arn))?;
-                retried += 1;
-                self.context["State"]["RetryCount"] = json!(retried);
-                continue;
-            }
-            let Some(catcher) = task.catch.iter().find(|one| matches(&one.errors, error)) else {
-                return Err(failure);
-            };
-            return caught(catcher, raw, &failure);
-        }
-    }
-
-    /// From the input to the output of the state, once.
-    async fn attempt(&self, state: &State, task: &Task, raw: &Value) -> Result<Value, Failure> {
-        let input = self.select(state.input_path.as_ref(), raw)?;
-        let span = |span: &Option<Span>| {
-            span.as_ref()
-                .map(|span| self.span(span, &input))
-                .transpose()
-        };
-        let (timeout, heartbeat) = (span(&task.timeout)?, span(&task.heartbeat)?);
-        let input = self.fill(task.parameters.as_ref(), input)?;
-        let order = Order {
-            activity: Arc::clone(&task.activity),
-            execution: Arc::clone(&self.arn),
-            input: sized(&input, &state.name)?,
-            timeout,
-            heartbeat,
-        };
-        let outcome = self.service.schedule(order).await;
-        let result =
-            outcome.unwrap_or_else(|_| Err(runtime("The execution has ended".to_owned())))?;
-        let result = self.fill(task.result_selector.as_ref(), result)?;
-        let output = merge(task.result_path.as_ref(), raw.clone(), result)?;
-        let output = self.select(state.output_path.as_ref(), &output)?;
-        sized(&output, &state.name)?;
-        Ok(output)
     }
 }
 
-fn caught(catcher: &Catcher, raw: Value, failure: &Failure) -> Result<Step, Failure> {
-    let error = failure.error.as_deref().unwrap_or(name::TASK_FAILED);
-    let mut told = json!({"Error": error});
-    if let Some(cause) = &failure.cause {
-        told["Cause"] = json!(cause);
+impl Drop for Inside {
+    fn drop(&mut self) {
+        if !self.left {
+            let event = Event::new(self.service.now(), format!("{}StateAborted", self.kind));
+            self.service.log(&self.arn, event.after(self.entered));
+        }
     }
-    let output = merge(catcher.result_path.as_ref(), raw, told)?;
-    Ok((output, Some(Arc::clone(&catcher.next))))
-}
-
-/// ResultPath: `None` drops the result.
-fn merge(path: Option<&Path>, mut raw: Value, result: Value) -> Result<Value, Failure> {
-    if let Some(path) = path {
-        path.put(&mut raw, result)
-            .map_err(|why| failure(name::RESULT_PATH, &why))?;
-    }
-    Ok(raw)
-}
-
-/// The text of what a state takes or gives, if it is not too long.
-fn sized(value: &Value, state: &str) -> Result<String, Failure> {
-    let text = value.to_string();
-    if text.len() <= LARGEST {
-        return Ok(text);
-    }
-    let why = format!(
-        "The state/task '{state}' returned a result with a size exceeding the maximum number of bytes service limit ({} over {LARGEST}).",
-        text.len()
-    );
-    Err(failure(name::DATA_LIMIT, &why))
 }
 
 /// An attempt and the exit that follows must still find a place.
-fn within_history(length: usize) -> Result<(), Failure> {
+pub(super) fn within_history(length: usize) -> Result<(), Failure> {
     if length + 8 < MOST {
         return Ok(());
     }
     let why = format!("The execution reached the maximum number of history events ({MOST}).");
-    Err(failure(name::RUNTIME, &why))
-}
-
-fn runtime(why: String) -> Failure {
-    failure(name::RUNTIME, &why)
-}
-
-fn failure(error: &str, cause: &str) -> Failure {
-    Failure {
-        error: Some(error.to_owned()),
-        cause: Some(cause.to_owned()),
-    }
+    Err(Failure::runtime(why))
 }
 
 /// As the context object has times: UTC, to the millisecond.

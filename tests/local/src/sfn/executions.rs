@@ -1,5 +1,6 @@
 //! Executions as the operations see them; `execution` runs them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -9,10 +10,10 @@ use tokio::task::AbortHandle;
 
 use super::end::End;
 use super::execution::{self, Run};
-use super::history::{Event, epoch, put};
+use super::failure::Failure;
+use super::history::{Event, MOST, epoch, put};
 use super::input::{check_arn, check_json, check_name, check_size, paged};
 use super::machines::missing as no_machine;
-use super::tasks::Failure;
 use super::{State, StepFunctions};
 use crate::AwsError;
 use crate::context::read;
@@ -40,8 +41,8 @@ pub(super) struct Execution {
     pub(super) started: Timestamp,
     ended: Option<(Timestamp, End)>,
     pub(super) history: Vec<Event>,
-    /// The attempt that is open now.
-    pub(super) attempt: Option<u64>,
+    /// The attempts that are open now.
+    pub(super) attempts: BTreeSet<u64>,
     task: Option<AbortHandle>,
 }
 
@@ -138,7 +139,7 @@ impl StepFunctions {
             started,
             ended: None,
             history: vec![event],
-            attempt: None,
+            attempts: BTreeSet::new(),
             task: Some(task),
         };
         state.executions.insert(Arc::clone(&arn), execution);
@@ -301,7 +302,10 @@ impl State {
     pub(super) fn log(&mut self, arn: &str, event: Event) -> usize {
         match self.executions.get_mut(arn) {
             Some(execution) if execution.ended.is_none() => {
-                execution.history.push(event);
+                // One place is kept for the end.
+                if execution.history.len() + 1 < MOST {
+                    execution.history.push(event);
+                }
                 execution.history.len()
             }
             _ => 0,
@@ -313,8 +317,11 @@ impl State {
         let Some(execution) = self.executions.get_mut(arn) else {
             return false;
         };
-        execution.attempt = Some(attempt);
-        execution.ended.is_none()
+        let runs = execution.ended.is_none();
+        if runs {
+            execution.attempts.insert(attempt);
+        }
+        runs
     }
 
     fn end(&mut self, arn: &str, at: Timestamp, end: End) {
@@ -324,7 +331,8 @@ impl State {
         if execution.ended.is_some() {
             return;
         }
-        execution.history.push(end.event(at));
+        let last = execution.history.len();
+        execution.history.push(end.event(at).after(last));
         let count = match end {
             End::Succeeded(_) => &mut self.counts.succeeded,
             End::Failed(_) => &mut self.counts.failed,
@@ -334,7 +342,7 @@ impl State {
         *count += 1;
         self.counts.running -= 1;
         execution.ended = Some((at, end));
-        if let Some(attempt) = execution.attempt.take() {
+        for attempt in std::mem::take(&mut execution.attempts) {
             self.close(attempt);
         }
     }

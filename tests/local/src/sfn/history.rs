@@ -11,6 +11,8 @@ pub(crate) const MOST: usize = 25_000;
 pub(crate) struct Event {
     at: Timestamp,
     kind: String,
+    /// The number of the event that it follows from; 0 for none.
+    previous: usize,
     details: Option<(&'static str, Value)>,
 }
 
@@ -22,8 +24,14 @@ impl Event {
         Self {
             at,
             kind: kind.into(),
+            previous: 0,
             details: None,
         }
+    }
+
+    /// With the number of the event that it follows from.
+    pub(crate) fn after(self, previous: usize) -> Self {
+        Self { previous, ..self }
     }
 
     /// With the member that holds its details.
@@ -47,14 +55,13 @@ impl Event {
         self.with(member, Value::Object(details))
     }
 
-    /// As GetExecutionHistory shows it. Executions here have one thread, so
-    /// that an event always follows from the one before it.
+    /// As GetExecutionHistory shows it.
     pub(crate) fn show(&self, id: usize, with_data: bool) -> Value {
         let mut event = Map::new();
         event.insert("timestamp".to_owned(), json!(epoch(self.at)));
         event.insert("type".to_owned(), json!(self.kind));
         event.insert("id".to_owned(), json!(id));
-        event.insert("previousEventId".to_owned(), json!(id.saturating_sub(1)));
+        event.insert("previousEventId".to_owned(), json!(self.previous));
         if let Some((member, details)) = &self.details {
             event.insert((*member).to_owned(), shown(details, with_data));
         }

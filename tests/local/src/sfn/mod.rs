@@ -5,20 +5,26 @@
 //! shared clock.
 
 mod activities;
+mod branches;
 mod choice;
+mod dataflow;
 mod definition;
 mod end;
 mod execution;
 mod executions;
+mod failure;
 mod history;
 mod input;
+mod intrinsic;
 mod machines;
 mod path;
+mod reports;
 mod retry;
 mod tasks;
 mod template;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;

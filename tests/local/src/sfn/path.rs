@@ -52,7 +52,7 @@ impl Path {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text.starts_with("States.") {
             return Err(format!(
-                "the intrinsic function '{text}' is not supported here"
+                "the intrinsic function '{text}' cannot stand here, only a path"
             ));
         }
         let Some(rest) = text.strip_prefix('$') else {

@@ -10,6 +10,7 @@ pub(crate) mod name {
     pub(crate) const ALL: &str = "States.ALL";
     pub(crate) const DATA_LIMIT: &str = "States.DataLimitExceeded";
     pub(crate) const HEARTBEAT: &str = "States.HeartbeatTimeout";
+    pub(crate) const INTRINSIC: &str = "States.IntrinsicFailure";
     pub(crate) const NO_CHOICE: &str = "States.NoChoiceMatched";
     pub(crate) const RESULT_PATH: &str = "States.ResultPathMatchFailure";
     pub(crate) const RUNTIME: &str = "States.Runtime";
@@ -25,6 +26,9 @@ pub(crate) struct Retrier {
     pub(crate) max_attempts: u32,
     pub(crate) backoff: f64,
     pub(crate) max_delay: Option<Duration>,
+    /// Anything from nothing to the whole delay, so that those who failed
+    /// together do not come again together.
+    pub(crate) jitter: bool,
 }
 
 /// One entry of `Catch`.
@@ -78,7 +82,12 @@ impl Retrier {
         let factor = self.backoff.powf(f64::from(used));
         let seconds = (self.interval.as_secs_f64() * factor).min(LONGEST);
         let delay = Duration::from_secs_f64(seconds);
-        self.max_delay.map_or(delay, |max| delay.min(max))
+        let delay = self.max_delay.map_or(delay, |max| delay.min(max));
+        if self.jitter {
+            delay.mul_f64(rand::random_range(0.0..=1.0))
+        } else {
+            delay
+        }
     }
 }
 
@@ -139,6 +148,7 @@ mod tests {
             max_attempts,
             backoff: 3.0,
             max_delay,
+            jitter: false,
         };
         let retriers = [
             retrier("A", 3, Some(Duration::from_secs(10))),
@@ -165,7 +175,29 @@ mod tests {
             max_attempts: u32::MAX,
             backoff: 1e300,
             max_delay: None,
+            jitter: false,
         };
         assert_eq!(retrier.delay(u32::MAX - 1).as_secs(), 99_999_999);
+    }
+
+    #[test]
+    fn jitter_is_spread_over_the_whole_delay() {
+        let retrier = Retrier {
+            errors: Vec::new(),
+            interval: Duration::from_secs(8),
+            max_attempts: 1,
+            backoff: 2.0,
+            max_delay: Some(Duration::from_secs(12)),
+            jitter: true,
+        };
+        let delays: Vec<Duration> = (0..200).map(|_| retrier.delay(1)).collect();
+        let most = Duration::from_secs(12);
+        assert!(delays.iter().all(|delay| *delay <= most), "{delays:?}");
+        // 200 draws leave out a third of the span once in 10^35 runs.
+        assert!(delays.iter().any(|delay| *delay < most / 3), "{delays:?}");
+        assert!(
+            delays.iter().any(|delay| *delay > most * 2 / 3),
+            "{delays:?}"
+        );
     }
 }

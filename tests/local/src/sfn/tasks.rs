@@ -1,29 +1,19 @@
-//! The attempts of Task states: scheduled, started, and closed one way or another.
+//! The attempts of Task states: scheduled, started, and timed out.
 
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
+use std::task::{self, Poll, ready};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use super::failure::Failure;
 use super::history::Event;
-use super::input::{check_json, check_size};
+use super::reports::token;
 use super::retry::name;
 use super::{State, StepFunctions};
-use crate::AwsError;
-use crate::context::read;
-
-/// Why something ended badly, as Retry and Catch see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failure {
-    pub(super) error: Option<String>,
-    pub(super) cause: Option<String>,
-}
 
 /// What an activity is asked to do.
 #[derive(Debug)]
@@ -33,39 +23,32 @@ pub(super) struct Order {
     pub(super) input: String,
     pub(super) timeout: Option<Duration>,
     pub(super) heartbeat: Option<Duration>,
+    /// The event that its scheduling follows from.
+    pub(super) after: usize,
+}
+
+/// How an attempt ended, and its last event.
+pub(super) type Closed = (Result<Value, Failure>, usize);
+
+/// An attempt that somebody waits for. Nobody waits any more when it is
+/// dropped: the attempt is closed, and whoever reports is told so.
+pub(super) struct Pending {
+    service: Arc<StepFunctions>,
+    id: u64,
+    outcome: oneshot::Receiver<Closed>,
 }
 
 #[derive(Debug)]
 pub(super) struct Attempt {
-    order: Order,
+    pub(super) order: Order,
+    last: usize,
     pub(super) scheduled: Instant,
     started: Option<Instant>,
     times_out: Option<Instant>,
-    lapses: Option<Instant>,
+    pub(super) lapses: Option<Instant>,
     /// Its entry in `State::due`.
     armed: Option<Instant>,
-    done: oneshot::Sender<Result<Value, Failure>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Success {
-    task_token: String,
-    output: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Failed {
-    task_token: String,
-    error: Option<String>,
-    cause: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Heartbeat {
-    task_token: String,
+    done: oneshot::Sender<Closed>,
 }
 
 /// Times attempts out until the service is gone.
@@ -85,15 +68,20 @@ pub(super) async fn watch(service: Weak<StepFunctions>, due_changed: Arc<Notify>
 // === impl StepFunctions ===
 
 impl StepFunctions {
-    /// Schedules an attempt; the receiver hears how it ended.
-    pub(super) fn schedule(&self, order: Order) -> oneshot::Receiver<Result<Value, Failure>> {
+    /// Schedules an attempt.
+    pub(super) fn schedule(self: &Arc<Self>, order: Order) -> Pending {
         let (done, outcome) = oneshot::channel();
         let mut state = self.lock();
         let id = state.take_id();
+        let pending = Pending {
+            service: Arc::clone(self),
+            id,
+            outcome,
+        };
         let scheduled = Instant::now();
         let activity = Arc::clone(&order.activity);
         if !state.open(&order.execution, id) {
-            return outcome;
+            return pending;
         }
         let mut details = json!({"resource": &*activity, "input": order.input});
         let spans = [
@@ -105,15 +93,14 @@ impl StepFunctions {
                 details[member] = json!(span.as_secs());
             }
         }
-        let event = Event::new(self.now(), "ActivityScheduled");
-        state.log(
-            &order.execution,
-            event.with("activityScheduledEventDetails", details),
-        );
+        let event = Event::new(self.now(), "ActivityScheduled").after(order.after);
+        let event = event.with("activityScheduledEventDetails", details);
+        let last = state.log(&order.execution, event);
         self.count("ActivitiesScheduled", &activity);
         let times_out = order.timeout.map(|timeout| scheduled + timeout);
         let attempt = Attempt {
             order,
+            last,
             scheduled,
             started: None,
             times_out,
@@ -128,7 +115,7 @@ impl StepFunctions {
             activity.waiting += 1;
         }
         self.hand_out(&mut state, &activity);
-        outcome
+        pending
     }
 
     /// Brings the waiting tasks and polls of an activity together.
@@ -182,11 +169,12 @@ impl StepFunctions {
         );
         let execution = Arc::clone(&attempt.order.execution);
         let details = worker.map_or_else(|| json!({}), |name| json!({"workerName": name}));
-        let event = Event::new(self.now(), "ActivityStarted");
-        state.log(
-            &execution,
-            event.with("activityStartedEventDetails", details),
-        );
+        let event = Event::new(self.now(), "ActivityStarted").after(attempt.last);
+        let event = event.with("activityStartedEventDetails", details);
+        let last = state.log(&execution, event);
+        if let Some(attempt) = state.attempts.get_mut(&id) {
+            attempt.last = last;
+        }
         self.arm(state, id);
         task
     }
@@ -233,7 +221,7 @@ impl StepFunctions {
         }
     }
 
-    fn time_out(&self, state: &mut State, id: u64, now: Instant) {
+    pub(super) fn time_out(&self, state: &mut State, id: u64, now: Instant) {
         let Some(attempt) = state.close(id) else {
             return;
         };
@@ -250,112 +238,25 @@ impl StepFunctions {
         self.time_closed(&attempt);
         let event = Event::new(self.now(), "ActivityTimedOut");
         let event = event.failed("activityTimedOutEventDetails", Some(error), None);
-        state.log(&attempt.order.execution, event);
-        drop(attempt.done.send(Err(Failure {
+        let failure = Failure {
             error: Some(error.to_owned()),
             cause: None,
-        })));
+        };
+        state.tell(attempt, event, Err(failure));
     }
 
-    fn time_closed(&self, attempt: &Attempt) {
+    pub(super) fn time_closed(&self, attempt: &Attempt) {
         if let Some(started) = attempt.started {
             self.time("ActivityRunTime", &attempt.order.activity, started);
         }
         self.time("ActivityTime", &attempt.order.activity, attempt.scheduled);
     }
-
-    pub(super) fn send_task_success(&self, body: Value) -> Result<Value, AwsError> {
-        let Success { task_token, output } = read(body)?;
-        let value = check_json("output", &output, "InvalidOutput")?;
-        let mut state = self.lock();
-        let attempt = self.close_token(&mut state, &task_token)?;
-        self.count("ActivitiesSucceeded", &attempt.order.activity);
-        self.time_closed(&attempt);
-        let event = Event::new(self.now(), "ActivitySucceeded");
-        let event = event.with("activitySucceededEventDetails", json!({"output": output}));
-        state.log(&attempt.order.execution, event);
-        drop(attempt.done.send(Ok(value)));
-        Ok(json!({}))
-    }
-
-    pub(super) fn send_task_failure(&self, body: Value) -> Result<Value, AwsError> {
-        let Failed {
-            task_token,
-            error,
-            cause,
-        } = read(body)?;
-        for (member, text, most) in [("error", &error, 256), ("cause", &cause, 32_768)] {
-            check_size(
-                member,
-                text.iter().map(|text| text.chars().count()).sum(),
-                most,
-            )?;
-        }
-        let mut state = self.lock();
-        let attempt = self.close_token(&mut state, &task_token)?;
-        self.count("ActivitiesFailed", &attempt.order.activity);
-        self.time_closed(&attempt);
-        let event = Event::new(self.now(), "ActivityFailed");
-        let event = event.failed(
-            "activityFailedEventDetails",
-            error.as_deref(),
-            cause.as_deref(),
-        );
-        state.log(&attempt.order.execution, event);
-        drop(attempt.done.send(Err(Failure { error, cause })));
-        Ok(json!({}))
-    }
-
-    pub(super) fn send_task_heartbeat(&self, body: Value) -> Result<Value, AwsError> {
-        let Heartbeat { task_token } = read(body)?;
-        let mut state = self.lock();
-        let id = self.live(&mut state, &task_token)?;
-        if let Some(attempt) = state.attempts.get_mut(&id) {
-            attempt.lapses = attempt.order.heartbeat.map(|span| Instant::now() + span);
-        }
-        Ok(json!({}))
-    }
-
-    fn close_token(&self, state: &mut State, text: &str) -> Result<Attempt, AwsError> {
-        let id = self.live(state, text)?;
-        state.close(id).ok_or_else(closed)
-    }
-
-    /// The attempt of a token, if it is open. What is due is closed, whether or
-    /// not the timer has come to it.
-    fn live(&self, state: &mut State, text: &str) -> Result<u64, AwsError> {
-        let invalid = || AwsError::new("InvalidToken", "Invalid Token: 'Invalid token'");
-        check_size("taskToken", text.len(), 2048)?;
-        let (instance, id) = read_token(text).ok_or_else(invalid)?;
-        if instance != self.instance {
-            return Err(AwsError::new(
-                "TaskDoesNotExist",
-                "Task does not exist: the token is of another service",
-            ));
-        }
-        let now = Instant::now();
-        match state.attempts.get(&id) {
-            None => Err(closed()),
-            Some(attempt) if attempt.due().is_some_and(|due| due <= now) => {
-                self.time_out(state, id, now);
-                Err(closed())
-            }
-            Some(_) => Ok(id),
-        }
-    }
-}
-
-fn closed() -> AwsError {
-    AwsError::new(
-        "TaskTimedOut",
-        "Task Timed Out: 'Provided task does not exist anymore'",
-    )
 }
 
 // === impl Attempt ===
 
 impl Attempt {
-    fn due(&self) -> Option<Instant> {
+    pub(super) fn due(&self) -> Option<Instant> {
         self.times_out.into_iter().chain(self.lapses).min()
     }
 }
@@ -378,24 +279,32 @@ impl State {
             *count = count.saturating_sub(1);
         }
         if let Some(execution) = self.executions.get_mut(&attempt.order.execution) {
-            execution.attempt = None;
+            execution.attempts.remove(&id);
         }
         Some(attempt)
     }
+
+    /// Writes down how a closed attempt ended, and tells who waits for it.
+    pub(super) fn tell(&mut self, attempt: Attempt, event: Event, outcome: Result<Value, Failure>) {
+        let last = self.log(&attempt.order.execution, event.after(attempt.last));
+        drop(attempt.done.send((outcome, last)));
+    }
 }
 
-/// A token says which service made it and which attempt it is for, and can be
-/// told from any other text: nothing needs to be kept of closed attempts.
-fn token(instance: &[u8; 16], id: u64) -> String {
-    let mut bytes = [instance.as_slice(), &id.to_be_bytes()].concat();
-    let digest = Sha256::digest(&bytes);
-    bytes.extend_from_slice(&digest[..8]);
-    URL_SAFE_NO_PAD.encode(bytes)
+// === impl Pending ===
+
+impl Future for Pending {
+    type Output = Closed;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Closed> {
+        let outcome = ready!(Pin::new(&mut self.outcome).poll(context));
+        let ended = || (Err(Failure::runtime("The execution has ended")), 0);
+        Poll::Ready(outcome.unwrap_or_else(|_| ended()))
+    }
 }
 
-fn read_token(text: &str) -> Option<([u8; 16], u64)> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    let instance: [u8; 16] = bytes.get(..16)?.try_into().ok()?;
-    let id = u64::from_be_bytes(bytes.get(16..24)?.try_into().ok()?);
-    (token(&instance, id) == text).then_some((instance, id))
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.service.lock().close(self.id);
+    }
 }

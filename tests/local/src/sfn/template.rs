@@ -2,13 +2,15 @@
 
 use serde_json::Value;
 
-use super::path::{Path, Scope};
+use super::failure::Failure;
+use super::intrinsic::Expression;
+use super::path::Scope;
 
-/// JSON in which a field `name.$` holds a path.
+/// JSON in which a field `name.$` holds a path or a call.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Template {
     Literal(Value),
-    Path(Path),
+    Expression(Expression),
     Array(Vec<Template>),
     Object(Vec<(String, Template)>),
 }
@@ -46,11 +48,11 @@ impl Template {
         let Some(name) = key.strip_suffix(".$") else {
             return (key.to_owned(), Self::parse(value, &below, fault));
         };
-        let path = match value {
-            Value::String(text) => Path::parse(text),
-            _ => Err("a field whose name ends in .$ must hold a path".to_owned()),
+        let expression = match value {
+            Value::String(text) => Expression::parse(text),
+            _ => Err("a field whose name ends in .$ must hold a path or a call".to_owned()),
         };
-        let template = path.map(Self::Path).unwrap_or_else(|why| {
+        let template = expression.map(Self::Expression).unwrap_or_else(|why| {
             fault(&below, why);
             Self::Literal(Value::Null)
         });
@@ -60,14 +62,11 @@ impl Template {
     /// Fills it in.
     ///
     /// # Errors
-    /// The path that leads nowhere, in words.
-    pub(crate) fn fill(&self, scope: Scope<'_>) -> Result<Value, String> {
+    /// The path that leads nowhere, or the function that fails.
+    pub(crate) fn fill(&self, scope: Scope<'_>) -> Result<Value, Failure> {
         match self {
             Self::Literal(value) => Ok(value.clone()),
-            Self::Path(path) => path
-                .find(scope)
-                .cloned()
-                .ok_or_else(|| format!("The JSONPath '{path}' could not be found in the input")),
+            Self::Expression(expression) => expression.evaluate(scope),
             Self::Array(items) => items.iter().map(|item| item.fill(scope)).collect(),
             Self::Object(fields) => fields
                 .iter()
@@ -88,7 +87,7 @@ mod tests {
     fn paths_are_filled_in_at_any_depth() {
         let mut faults = Vec::new();
         let template = json!({
-            "a.$": "$.x", "b": {"c.$": "$$.State.Name", "d": [1, "$.x", {"e.$": "$.x[0]"}]}, "f": null,
+            "a.$": "$.x", "b": {"c.$": "States.Format('{}-{}', $$.State.Name, $.x[0])", "d": [1, "$.x", {"e.$": "$.x[0]"}]}, "f": null,
         });
         let template = Template::parse(&template, "Parameters", &mut |at, why| {
             faults.push(format!("{at}: {why}"));
@@ -101,20 +100,21 @@ mod tests {
         };
         assert_eq!(
             template.fill(scope),
-            Ok(json!({"a": [7], "b": {"c": "S", "d": [1, "$.x", {"e": 7}]}, "f": null}))
+            Ok(json!({"a": [7], "b": {"c": "S-7", "d": [1, "$.x", {"e": 7}]}, "f": null}))
         );
         let empty = json!({});
         let scope = Scope {
             data: &empty,
             context: &context,
         };
-        assert!(template.fill(scope).expect_err("no x").contains("$.x"));
+        let lost = template.fill(scope).expect_err("no x");
+        assert!(lost.cause.expect("a cause").contains("$.x"));
     }
 
     #[test]
     fn every_bad_path_is_said_with_its_place() {
         let mut faults = Vec::new();
-        let template = json!({"a.$": "x", "b": [{"c.$": 1}], "d.$": "States.UUID()"});
+        let template = json!({"a.$": "x", "b": [{"c.$": 1}], "d.$": "States.UUID(1)"});
         Template::parse(&template, "Parameters", &mut |at, _| {
             faults.push(at.to_owned())
         });

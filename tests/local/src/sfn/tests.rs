@@ -8,6 +8,8 @@ use tokio::time::timeout;
 
 use super::*;
 
+mod branches;
+
 const ACTIVITY: &str = "arn:aws:states:eu-west-1:123456789012:activity:demo-a";
 const MACHINE: &str = "arn:aws:states:eu-west-1:123456789012:stateMachine:demo-a";
 const RUN: &str = "arn:aws:states:eu-west-1:123456789012:execution:demo-a:one";

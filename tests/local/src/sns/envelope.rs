@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_RSA_SHA256, RsaKeySize, SigningKey};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{CERTIFICATE_PATH, Notification};
 use crate::{AwsError, Context};
@@ -72,13 +72,22 @@ impl Signer {
                 format!("{base}/?Action=Unsubscribe&SubscriptionArn={subscription_arn}"),
             ),
         ];
-        let envelope: Map<String, Value> = signed
+        let mut envelope: Map<String, Value> = signed
             .map(|(name, value)| (name.to_owned(), value.into()))
             .chain(
                 more.into_iter()
                     .map(|(name, value)| (name.to_owned(), value.into())),
             )
             .collect();
+        // Beside what is signed, as on AWS.
+        let attributes = notification.attributes.0.iter().map(|(name, one)| {
+            let value = one.string_value.as_ref().or(one.binary_value.as_ref());
+            (name.clone(), json!({"Type": one.data_type, "Value": value}))
+        });
+        let attributes: Map<String, Value> = attributes.collect();
+        if !attributes.is_empty() {
+            envelope.insert("MessageAttributes".to_owned(), attributes.into());
+        }
         Ok(Value::Object(envelope).to_string())
     }
 

@@ -1,14 +1,17 @@
 //! SNS: topics, SQS subscriptions, signed envelopes.
 
 mod envelope;
+mod parameters;
+mod publish;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::envelope::Signer;
+use self::parameters::Parameters;
 use crate::cloudwatch::ActionSink;
 use crate::server::query::{Form, element};
-use crate::sqs::Sqs;
+use crate::sqs::{Attributes, Outgoing, Sqs};
 use crate::{AwsError, Context};
 
 /// Where the certificate is served that envelopes are signed with.
@@ -41,6 +44,7 @@ pub(crate) struct Notification<'a> {
     pub(crate) topic_arn: &'a str,
     pub(crate) subject: Option<&'a str>,
     pub(crate) message: &'a str,
+    pub(crate) attributes: &'a Attributes,
 }
 
 impl Sns {
@@ -67,7 +71,7 @@ impl Sns {
     /// # Errors
     /// As SNS names them; an operation or parameter that is not here, by name.
     pub fn call(&self, action: &str, form: Form) -> Result<String, AwsError> {
-        let form = Parameters { action, form };
+        let form = Parameters::new(action, form);
         match action {
             "CreateTopic" => self.create(&form),
             "DeleteTopic" => self.delete(&form),
@@ -76,7 +80,10 @@ impl Sns {
             "Subscribe" => self.subscribe(&form),
             "Unsubscribe" => self.unsubscribe(&form),
             "ListSubscriptionsByTopic" => self.list_subscriptions(&form),
+            "GetSubscriptionAttributes" => self.subscription_attributes(&form),
+            "SetSubscriptionAttributes" => self.set_subscription_attributes(&form),
             "Publish" => self.publish_form(&form),
+            "PublishBatch" => self.publish_batch(&form),
             other => Err(AwsError::unknown_operation("SNS", other)),
         }
     }
@@ -87,13 +94,20 @@ impl Sns {
         let subscriptions = self.with(topic_arn, |topic| topic.subscriptions.clone())?;
         let id = uuid::Uuid::new_v4().to_string();
         for subscription in subscriptions {
-            let body = if subscription.raw {
-                notification.message.to_owned()
+            let ids = (id.as_str(), subscription.arn.as_str());
+            let outgoing = if subscription.raw {
+                Outgoing {
+                    body: notification.message.to_owned(),
+                    attributes: notification.attributes.clone(),
+                    ..Outgoing::default()
+                }
             } else {
-                self.signer
-                    .envelope(&self.context, (&id, &subscription.arn), notification)?
+                Outgoing {
+                    body: self.signer.envelope(&self.context, ids, notification)?,
+                    ..Outgoing::default()
+                }
             };
-            if let Err(error) = self.sqs.deliver(&subscription.queue_arn, body) {
+            if let Err(error) = self.sqs.deliver(&subscription.queue_arn, outgoing) {
                 // AWS retries and then drops it; a local queue does not come back.
                 tracing::warn!(topic = topic_arn, queue = subscription.queue_arn, %error,
                     "a notification could not be delivered");
@@ -137,19 +151,12 @@ impl Sns {
         form.only(&["TopicArn"])?;
         let arn = form.get("TopicArn")?;
         let confirmed = self.with(arn, |topic| topic.subscriptions.len())?;
-        let entries = [
+        Ok(entries(&[
             ("TopicArn", arn),
             ("Owner", &self.context.account),
             ("SignatureVersion", "2"),
             ("SubscriptionsConfirmed", &confirmed.to_string()),
-        ];
-        let entries = entries.map(|(key, value)| {
-            let mut xml = String::new();
-            element(&mut xml, "key", key);
-            element(&mut xml, "value", value);
-            format!("<entry>{xml}</entry>")
-        });
-        Ok(format!("<Attributes>{}</Attributes>", entries.concat()))
+        ]))
     }
 
     fn list(&self, form: &Parameters<'_>) -> Result<String, AwsError> {
@@ -228,14 +235,46 @@ impl Sns {
         Ok(format!("<Subscriptions>{members}</Subscriptions>"))
     }
 
-    fn publish_form(&self, form: &Parameters<'_>) -> Result<String, AwsError> {
-        form.only(&["TopicArn", "Message", "Subject"])?;
-        let id = self.publish(&Notification {
-            topic_arn: form.get("TopicArn")?,
-            subject: form.form.get("Subject").map(String::as_str),
-            message: form.get("Message")?,
-        })?;
-        Ok(one("MessageId", &id))
+    fn subscription_attributes(&self, form: &Parameters<'_>) -> Result<String, AwsError> {
+        form.only(&["SubscriptionArn"])?;
+        let arn = form.get("SubscriptionArn")?;
+        let found = self.with_subscription(arn, |found| found.clone())?;
+        let topic = arn.rsplit_once(':').map_or(arn, |(topic, _)| topic);
+        let raw = found.raw.to_string();
+        Ok(entries(&[
+            ("SubscriptionArn", arn),
+            ("TopicArn", topic),
+            ("Owner", &self.context.account),
+            ("Protocol", "sqs"),
+            ("Endpoint", &found.queue_arn),
+            ("RawMessageDelivery", &raw),
+            ("PendingConfirmation", "false"),
+            ("ConfirmationWasAuthenticated", "true"),
+        ]))
+    }
+
+    fn set_subscription_attributes(&self, form: &Parameters<'_>) -> Result<String, AwsError> {
+        form.only(&["SubscriptionArn", "AttributeName", "AttributeValue"])?;
+        let value = form.get("AttributeValue")?;
+        let raw = parameters::raw(form.get("AttributeName")?, value)?;
+        self.with_subscription(form.get("SubscriptionArn")?, |found| found.raw = raw)?;
+        Ok(String::new())
+    }
+
+    fn with_subscription<T>(
+        &self,
+        arn: &str,
+        work: impl FnOnce(&mut Subscription) -> T,
+    ) -> Result<T, AwsError> {
+        let mut topics = self.lock();
+        let mut all = topics
+            .values_mut()
+            .flat_map(|topic| &mut topic.subscriptions);
+        let found = all.find(|one| one.arn == arn).map(work);
+        found.ok_or_else(|| AwsError {
+            status: 404,
+            ..AwsError::new("NotFound", format!("Subscription does not exist: {arn}"))
+        })
     }
 }
 
@@ -245,6 +284,7 @@ impl ActionSink for Sns {
             topic_arn,
             subject: Some(subject),
             message,
+            attributes: &Attributes::default(),
         };
         if let Err(error) = self.publish(&notification) {
             tracing::warn!(topic = topic_arn, %error, "an alarm's action failed");
@@ -262,56 +302,16 @@ fn one(name: &str, text: &str) -> String {
     xml
 }
 
-/// An operation's form.
-struct Parameters<'a> {
-    action: &'a str,
-    form: Form,
-}
-
-impl Parameters<'_> {
-    fn get(&self, name: &str) -> Result<&str, AwsError> {
-        self.form
-            .get(name)
-            .map(String::as_str)
-            .ok_or_else(|| invalid(format!("{} needs {name}", self.action)))
-    }
-
-    /// Refuses what would otherwise be ignored. A name that ends with a dot
-    /// stands for all below it.
-    fn only(&self, known: &[&str]) -> Result<(), AwsError> {
-        let is_known = |name: &str| {
-            let mut names = ["Action", "Version"].iter().chain(known);
-            names.any(|known| name == *known || (known.ends_with('.') && name.starts_with(known)))
-        };
-        match self.form.keys().find(|name| !is_known(name)) {
-            None => Ok(()),
-            Some(name) => Err(invalid(format!(
-                "stepfleet-local has no {name} of {}",
-                self.action
-            ))),
-        }
-    }
-
-    fn raw_delivery(&self) -> Result<Option<bool>, AwsError> {
-        let mut raw = None;
-        for (name, key) in &self.form {
-            let Some(entry) = name.strip_suffix(".key") else {
-                continue;
-            };
-            let value = self.get(&format!("{entry}.value"))?;
-            raw = match (key.as_str(), value) {
-                ("RawMessageDelivery", "true") => Some(true),
-                ("RawMessageDelivery", "false") => Some(false),
-                _ => {
-                    return Err(invalid(format!(
-                        "stepfleet-local has no subscription attribute {key}={value}, \
-                         only RawMessageDelivery=true|false"
-                    )));
-                }
-            };
-        }
-        Ok(raw)
-    }
+/// The map of an answer's attributes.
+fn entries(entries: &[(&str, &str)]) -> String {
+    let entries = entries.iter().map(|(key, value)| {
+        let mut xml = String::new();
+        element(&mut xml, "key", key);
+        element(&mut xml, "value", value);
+        format!("<entry>{xml}</entry>")
+    });
+    let entries: String = entries.collect();
+    format!("<Attributes>{entries}</Attributes>")
 }
 
 #[cfg(test)]

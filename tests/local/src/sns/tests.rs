@@ -24,6 +24,7 @@ fn an_envelope_is_signed_over_what_sns_signs() {
         topic_arn: "arn:t",
         subject: Some("subject"),
         message: "message",
+        attributes: &Attributes::default(),
     };
     let envelope = signer
         .envelope(&context, ("id", "arn:s"), &notification)

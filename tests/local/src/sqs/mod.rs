@@ -1,5 +1,7 @@
 //! SQS: long polls, visibility, dead-letter queues.
 
+mod attributes;
+mod batch;
 mod queue;
 mod requests;
 
@@ -12,13 +14,17 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub(crate) use self::attributes::{Attribute, Attributes};
 use self::queue::{Message, Queue, check};
+pub(crate) use self::requests::Outgoing;
 use self::requests::{
-    Batch, ChangeVisibility, Create, Delete, DeleteEntry, Get, GetAttributes, List, Named, Receive,
-    Send, SetAttributes,
+    ChangeVisibility, Create, Delete, Get, GetAttributes, List, Named, Receive, Send, SetAttributes,
 };
 use crate::context::read;
 use crate::{AwsError, Context};
+
+/// The most bytes of a message, and of all in a batch.
+const LARGEST: usize = 1_048_576;
 
 /// All queues.
 #[derive(Debug)]
@@ -55,8 +61,10 @@ impl Sqs {
             "SendMessage" => self.send(read(body)?),
             "ReceiveMessage" => self.receive(&read(body)?).await,
             "DeleteMessage" => self.delete(&read(body)?),
+            "SendMessageBatch" => self.send_batch(read(body)?),
             "DeleteMessageBatch" => self.delete_batch(&read(body)?),
             "ChangeMessageVisibility" => self.change_visibility(&read(body)?),
+            "ChangeMessageVisibilityBatch" => self.change_batch(&read(body)?),
             other => Err(AwsError::unknown_operation("SQS", other)),
         }
     }
@@ -65,9 +73,9 @@ impl Sqs {
     ///
     /// # Errors
     /// `QueueDoesNotExist`.
-    pub fn deliver(&self, arn: &str, body: String) -> Result<(), AwsError> {
+    pub(crate) fn deliver(&self, arn: &str, outgoing: Outgoing) -> Result<(), AwsError> {
         let name = arn.rsplit(':').next().unwrap_or_default();
-        self.put(name, Send::of(body)).map(drop)
+        self.put(name, outgoing).map(drop)
     }
 
     /// Whether a queue with this ARN is here.
@@ -170,33 +178,33 @@ impl Sqs {
 
     fn send(&self, input: Send) -> Result<Value, AwsError> {
         let name = name_of(&input.queue_url).to_owned();
-        let sum = md5(&input.message_body);
-        let id = self.put(&name, input)?;
-        Ok(json!({"MessageId": id, "MD5OfMessageBody": sum}))
+        let outgoing = input.outgoing();
+        let mut shown = outgoing.sums();
+        shown["MessageId"] = json!(self.put(&name, outgoing)?);
+        Ok(shown)
     }
 
-    fn put(&self, name: &str, input: Send) -> Result<String, AwsError> {
+    fn put(&self, name: &str, outgoing: Outgoing) -> Result<String, AwsError> {
+        outgoing.check()?;
         let now = Instant::now();
         let sent_millis = self.context.clock.now().as_millisecond();
         let id = with(&mut self.lock(), name, |queue| {
             let most = queue.setting("MaximumMessageSize").parse().unwrap_or(0);
-            if input.message_body.is_empty() || input.message_body.len() > most {
+            let size = outgoing.size();
+            if outgoing.body.is_empty() || size > most {
                 return Err(AwsError::new(
                     "InvalidParameterValue",
-                    format!(
-                        "a message is 1 to {most} bytes, not {}",
-                        input.message_body.len()
-                    ),
+                    format!("a message has a body, and up to {most} bytes, not {size}"),
                 ));
             }
-            let delay = input
-                .delay_seconds
+            let delay = outgoing
+                .delay
                 .map_or_else(|| queue.seconds("DelaySeconds"), Duration::from_secs);
             let id = uuid::Uuid::new_v4().to_string();
             queue.messages.push_back(Message {
                 id: id.clone(),
-                body: input.message_body,
-                attributes: input.message_attributes,
+                body: outgoing.body,
+                attributes: outgoing.attributes,
                 sent_millis,
                 first_received_millis: None,
                 sent: now,
@@ -269,40 +277,32 @@ impl Sqs {
     }
 
     fn delete(&self, input: &Delete) -> Result<Value, AwsError> {
-        receipt(&input.receipt_handle)?;
-        with(&mut self.lock(), name_of(&input.queue_url), |queue| {
-            forget(queue, &input.receipt_handle);
-        })?;
+        self.forget(name_of(&input.queue_url), &input.receipt_handle)?;
         Ok(json!({}))
     }
 
-    fn delete_batch(&self, input: &Batch<DeleteEntry>) -> Result<Value, AwsError> {
-        input.check()?;
-        let (mut successful, mut failed) = (Vec::new(), Vec::new());
-        with(&mut self.lock(), name_of(&input.queue_url), |queue| {
-            for entry in &input.entries {
-                match receipt(&entry.receipt_handle) {
-                    Ok(()) => {
-                        forget(queue, &entry.receipt_handle);
-                        successful.push(json!({"Id": entry.id}));
-                    }
-                    Err(error) => failed.push(json!({
-                        "Id": entry.id, "SenderFault": true,
-                        "Code": error.code, "Message": error.message,
-                    })),
-                }
-            }
-        })?;
-        Ok(json!({"Successful": successful, "Failed": failed}))
+    fn forget(&self, name: &str, handle: &str) -> Result<(), AwsError> {
+        receipt(handle)?;
+        with(&mut self.lock(), name, |queue| {
+            let held = |message: &Message| message.receipt.as_deref() == Some(handle);
+            queue.messages.retain(|message| !held(message));
+        })
     }
 
     fn change_visibility(&self, input: &ChangeVisibility) -> Result<Value, AwsError> {
-        receipt(&input.receipt_handle)?;
-        requests::within("VisibilityTimeout", input.visibility_timeout, 43_200)?;
+        let to = (input.receipt_handle.as_str(), input.visibility_timeout);
+        self.hide(name_of(&input.queue_url), to)?;
+        Ok(json!({}))
+    }
+
+    /// Hides a received message for so many seconds from now; 0 shows it.
+    fn hide(&self, name: &str, (handle, seconds): (&str, u64)) -> Result<(), AwsError> {
+        receipt(handle)?;
+        requests::within("VisibilityTimeout", seconds, 43_200)?;
         let now = Instant::now();
-        with(&mut self.lock(), name_of(&input.queue_url), |queue| {
+        with(&mut self.lock(), name, |queue| {
             let found = queue.messages.iter_mut().find(|message| {
-                message.visible > now && message.receipt.as_ref() == Some(&input.receipt_handle)
+                message.visible > now && message.receipt.as_deref() == Some(handle)
             });
             let message = found.ok_or_else(|| {
                 AwsError::new(
@@ -310,11 +310,11 @@ impl Sqs {
                     "the message is deleted, visible again or received by somebody else",
                 )
             })?;
-            message.visible = now + Duration::from_secs(input.visibility_timeout);
+            message.visible = now + Duration::from_secs(seconds);
             Ok(())
         })??;
         self.changed.notify_waiters();
-        Ok(json!({}))
+        Ok(())
     }
 }
 
@@ -348,14 +348,8 @@ fn receipt(handle: &str) -> Result<(), AwsError> {
     })
 }
 
-fn forget(queue: &mut Queue, handle: &str) {
-    queue
-        .messages
-        .retain(|message| message.receipt.as_deref() != Some(handle));
-}
-
-fn md5(text: &str) -> String {
-    hex::encode(Md5::digest(text.as_bytes()))
+fn md5(bytes: &[u8]) -> String {
+    hex::encode(Md5::digest(bytes))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::attributes::Attributes;
 use crate::AwsError;
 
 /// A message that waits or is being worked on.
@@ -13,7 +14,7 @@ use crate::AwsError;
 pub(super) struct Message {
     pub(super) id: String,
     pub(super) body: String,
-    pub(super) attributes: Value,
+    pub(super) attributes: Attributes,
     /// Milliseconds since 1970, as `SentTimestamp` says it.
     pub(super) sent_millis: i64,
     pub(super) first_received_millis: Option<i64>,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::attributes::Attributes;
 use super::md5;
 use super::queue::{Message, Queue};
 use crate::AwsError;
@@ -62,27 +63,78 @@ pub(super) struct SetAttributes {
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct Send {
     pub(super) queue_url: String,
-    pub(super) message_body: String,
-    pub(super) delay_seconds: Option<u64>,
+    message_body: String,
+    delay_seconds: Option<u64>,
     #[serde(default)]
-    pub(super) message_attributes: Value,
+    message_attributes: Attributes,
+}
+
+/// One of `SendMessageBatch`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct SendEntry {
+    id: String,
+    message_body: String,
+    delay_seconds: Option<u64>,
+    #[serde(default)]
+    message_attributes: Attributes,
+}
+
+/// What is sent, whoever sends it.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    pub(crate) body: String,
+    pub(crate) delay: Option<u64>,
+    pub(crate) attributes: Attributes,
 }
 
 impl Send {
-    /// A bare message, for a queue that is named otherwise.
-    pub(super) fn of(message_body: String) -> Self {
-        Self {
-            queue_url: String::new(),
-            message_body,
-            delay_seconds: None,
-            message_attributes: Value::Null,
+    pub(super) fn outgoing(self) -> Outgoing {
+        Outgoing {
+            body: self.message_body,
+            delay: self.delay_seconds,
+            attributes: self.message_attributes,
         }
+    }
+}
+
+impl SendEntry {
+    /// Its id, and what it sends.
+    pub(super) fn outgoing(self) -> (String, Outgoing) {
+        let outgoing = Outgoing {
+            body: self.message_body,
+            delay: self.delay_seconds,
+            attributes: self.message_attributes,
+        };
+        (self.id, outgoing)
+    }
+}
+
+impl Outgoing {
+    /// In bytes, as the queue's limit counts them.
+    pub(super) fn size(&self) -> usize {
+        self.body.len() + self.attributes.size()
+    }
+
+    /// As the answer shows it.
+    pub(super) fn sums(&self) -> Value {
+        let mut shown = json!({"MD5OfMessageBody": md5(self.body.as_bytes())});
+        if let Some(sum) = self.attributes.md5() {
+            shown["MD5OfMessageAttributes"] = json!(sum);
+        }
+        shown
+    }
+
+    /// What no queue takes.
+    pub(super) fn check(&self) -> Result<(), AwsError> {
+        within("DelaySeconds", self.delay.unwrap_or_default(), 900)?;
+        self.attributes.check()
     }
 }
 
 /// `ReceiveMessage`.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct Receive {
     pub(super) queue_url: String,
     pub(super) max_number_of_messages: Option<u64>,
@@ -92,6 +144,8 @@ pub(super) struct Receive {
     pub(super) attribute_names: Vec<String>,
     #[serde(default)]
     pub(super) message_system_attribute_names: Vec<String>,
+    #[serde(default)]
+    pub(super) message_attribute_names: Vec<String>,
 }
 
 impl Receive {
@@ -146,14 +200,16 @@ impl Receive {
         let mut shown = json!({
             "MessageId": message.id,
             "ReceiptHandle": message.receipt,
-            "MD5OfBody": md5(&message.body),
+            "MD5OfBody": md5(message.body.as_bytes()),
             "Body": message.body,
         });
         if !attributes.is_empty() {
             shown["Attributes"] = Value::Object(attributes);
         }
-        if !message.attributes.is_null() {
-            shown["MessageAttributes"] = message.attributes.clone();
+        let attributes = message.attributes.named(&self.message_attribute_names);
+        if let Some(sum) = attributes.md5() {
+            shown["MD5OfMessageAttributes"] = json!(sum);
+            shown["MessageAttributes"] = json!(attributes);
         }
         shown
     }
@@ -178,7 +234,7 @@ pub(super) struct ChangeVisibility {
 
 /// Whatever takes up to ten entries.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct Batch<T> {
     pub(super) queue_url: String,
     pub(super) entries: Vec<T>,
@@ -186,16 +242,58 @@ pub(super) struct Batch<T> {
 
 /// One of `DeleteMessageBatch`.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct DeleteEntry {
-    pub(super) id: String,
+    id: String,
     pub(super) receipt_handle: String,
 }
 
-impl Batch<DeleteEntry> {
+/// One of `ChangeMessageVisibilityBatch`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct VisibilityEntry {
+    id: String,
+    pub(super) receipt_handle: String,
+    #[serde(default)]
+    pub(super) visibility_timeout: u64,
+}
+
+/// An entry of a batch.
+pub(super) trait Entry {
+    /// Its id in the batch.
+    fn id(&self) -> &str;
+}
+
+impl Entry for SendEntry {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Entry for DeleteEntry {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Entry for VisibilityEntry {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl<T: Entry> Batch<T> {
     /// One to ten, each with an id of its own.
     pub(super) fn check(&self) -> Result<(), AwsError> {
-        let ids: BTreeSet<&str> = self.entries.iter().map(|entry| entry.id.as_str()).collect();
+        let ids: BTreeSet<&str> = self.entries.iter().map(Entry::id).collect();
+        let letters = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let bad = |id: &&&str| !(1..=80).contains(&id.len()) || !id.chars().all(letters);
+        if let Some(id) = ids.iter().find(bad) {
+            return Err(AwsError::new(
+                "InvalidBatchEntryId",
+                format!("an Id is 1 to 80 letters, digits, hyphens and underscores, not {id:?}"),
+            ));
+        }
         match self.entries.len() {
             0 => Err(AwsError::new(
                 "EmptyBatchRequest",

@@ -29,6 +29,15 @@ async fn receive(sqs: &Sqs, name: &str, wait: u64) -> Option<Value> {
     output["Messages"].get(0).cloned()
 }
 
+fn deliver(sqs: &Sqs, body: &str) {
+    let outgoing = Outgoing {
+        body: body.to_owned(),
+        ..Outgoing::default()
+    };
+    let arn = "arn:aws:sqs:eu-west-1:123456789012:q";
+    sqs.deliver(arn, outgoing).unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_long_poll_ends_with_a_message_or_at_its_time() {
     let sqs = sqs();
@@ -43,8 +52,7 @@ async fn a_long_poll_ends_with_a_message_or_at_its_time() {
         tokio::spawn(async move { receive(&sqs, "q", 20).await })
     };
     tokio::time::advance(Duration::from_secs(3)).await;
-    sqs.deliver("arn:aws:sqs:eu-west-1:123456789012:q", "hello".to_owned())
-        .unwrap();
+    deliver(&sqs, "hello");
     let message = poll.await.unwrap().unwrap();
     assert_eq!(start.elapsed(), Duration::from_secs(3));
     assert_eq!(message["Body"], "hello");
@@ -61,8 +69,7 @@ async fn a_message_shows_again_and_dies_after_its_receives() {
     });
     let attributes = json!({"VisibilityTimeout": "5", "RedrivePolicy": policy.to_string()});
     create(&sqs, "q", attributes).await;
-    sqs.deliver("arn:aws:sqs:eu-west-1:123456789012:q", "m".to_owned())
-        .unwrap();
+    deliver(&sqs, "m");
 
     assert!(receive(&sqs, "q", 0).await.is_some());
     assert_eq!(receive(&sqs, "q", 0).await, None, "it is hidden");
@@ -79,8 +86,7 @@ async fn a_message_shows_again_and_dies_after_its_receives() {
 async fn an_old_receipt_deletes_nothing_and_the_last_one_does() {
     let sqs = sqs();
     create(&sqs, "q", json!({"VisibilityTimeout": "5"})).await;
-    sqs.deliver("arn:aws:sqs:eu-west-1:123456789012:q", "m".to_owned())
-        .unwrap();
+    deliver(&sqs, "m");
     let delete = async |message: &Value| {
         let input = json!({"QueueUrl": "q", "ReceiptHandle": message["ReceiptHandle"]});
         sqs.call("DeleteMessage", input).await.unwrap();
@@ -92,4 +98,65 @@ async fn an_old_receipt_deletes_nothing_and_the_last_one_does() {
     assert_ne!(second["ReceiptHandle"], third["ReceiptHandle"]);
     delete(&third).await;
     assert_eq!(receive(&sqs, "q", 20).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_has_a_timer_and_its_receiver_another() {
+    let sqs = sqs();
+    create(&sqs, "q", json!({"DelaySeconds": "3"})).await;
+    let send = async |body: &str, delay: Value| {
+        let mut input = json!({"QueueUrl": "q", "MessageBody": body});
+        input["DelaySeconds"] = delay;
+        sqs.call("SendMessage", input).await.unwrap();
+    };
+    let start = Instant::now();
+    send("by the queue", Value::Null).await;
+    send("by itself", json!(1)).await;
+    send("at once", json!(0)).await;
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let message = receive(&sqs, "q", 20).await.unwrap();
+        let body = message["Body"].as_str().unwrap().to_owned();
+        seen.push((
+            body,
+            start.elapsed().as_secs(),
+            message["ReceiptHandle"].clone(),
+        ));
+    }
+    let seen_at: Vec<(&str, u64)> = seen
+        .iter()
+        .map(|(body, at, _)| (body.as_str(), *at))
+        .collect();
+    assert_eq!(
+        seen_at,
+        [("at once", 0), ("by itself", 1), ("by the queue", 3)]
+    );
+
+    let change = async |handle: &Value, seconds: u64| {
+        let input = json!({"QueueUrl": "q", "ReceiptHandle": handle, "VisibilityTimeout": seconds});
+        sqs.call("ChangeMessageVisibility", input).await
+    };
+    let handles: Vec<&Value> = seen.iter().map(|(_, _, handle)| handle).collect();
+    change(handles[0], 0).await.unwrap();
+    let again = receive(&sqs, "q", 0).await.unwrap();
+    assert_eq!(again["Body"], "at once");
+    let lost = change(handles[0], 9).await.unwrap_err();
+    assert_eq!(lost.code, "MessageNotInflight", "another has it now");
+    change(handles[1], 100).await.unwrap();
+    change(handles[2], 50).await.unwrap();
+    let start = Instant::now();
+    let mut bodies = Vec::new();
+    for _ in 0..10 {
+        if let Some(message) = receive(&sqs, "q", 20).await {
+            bodies.push((message["Body"].clone(), start.elapsed().as_secs()));
+            let delete = json!({"QueueUrl": "q", "ReceiptHandle": message["ReceiptHandle"]});
+            sqs.call("DeleteMessage", delete).await.unwrap();
+        }
+    }
+    let wanted = [
+        (json!("at once"), 30),
+        (json!("by the queue"), 50),
+        (json!("by itself"), 100),
+    ];
+    assert_eq!(bodies, wanted);
 }

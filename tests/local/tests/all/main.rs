@@ -8,6 +8,7 @@
 mod aws;
 mod cluster;
 mod data_api;
+mod queues;
 mod s3;
 mod serve;
 mod sfn;

@@ -1,9 +1,11 @@
 //! Reading a JSON object field by field, keeping every fault with its place.
 
 use std::cell::RefCell;
+use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
+use super::Number;
 use crate::sfn::path::Path;
 use crate::sfn::template::Template;
 
@@ -117,15 +119,36 @@ impl<'a> Fields<'a> {
 
     /// Whole seconds from `least` on.
     pub(super) fn seconds(&self, key: &str, least: u64) -> Option<u64> {
+        self.whole(key, &(least..=LONGEST))
+    }
+
+    fn whole(&self, key: &str, within: &RangeInclusive<u64>) -> Option<u64> {
         let value = self.get(key)?;
-        let seconds = value.as_u64().filter(|s| (least..=LONGEST).contains(s));
-        if seconds.is_none() {
+        let number = value.as_u64().filter(|number| within.contains(number));
+        if number.is_none() {
+            let (least, most) = (within.start(), within.end());
             self.fault(
                 key,
-                format!("must be a whole number from {least} to {LONGEST}"),
+                format!("must be a whole number from {least} to {most}"),
             );
         }
-        seconds
+        number
+    }
+
+    /// The whole number of `Key`, or the path of `KeyPath`; not both.
+    pub(super) fn number(&self, key: &str, within: RangeInclusive<u64>) -> Option<Number> {
+        let by_path = self.beside(key);
+        let number = self.whole(key, &within).map(Number::Literal);
+        number.or_else(|| Some(Number::Path(self.path(&by_path)?, within)))
+    }
+
+    /// The name of the field with a path in it, which does not stand beside `key`.
+    pub(super) fn beside(&self, key: &str) -> String {
+        let by_path = format!("{key}Path");
+        if self.get(key).is_some() && self.get(&by_path).is_some() {
+            self.fault(key, format!("must not stand beside {by_path}"));
+        }
+        by_path
     }
 
     pub(super) fn path(&self, key: &str) -> Option<Path> {

@@ -5,8 +5,10 @@ mod rules;
 mod states;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,11 +17,13 @@ use serde_json::Value;
 
 use self::fields::{Faults, Fields};
 use super::choice::Condition;
+use super::intrinsic::Expression;
 use super::path::Path;
 use super::retry::{Catcher, Retrier};
 use super::template::Template;
 
-/// A definition that holds together: every name leads to a state.
+/// A definition that holds together: every name leads to a state. Also a
+/// branch, and what a Map state does with an item.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Definition {
     pub(crate) start_at: Arc<str>,
@@ -40,7 +44,7 @@ pub(crate) struct State {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Kind {
     Pass(Pass),
-    Task(Box<Task>),
+    Work(Box<Work>),
     Wait(Until, Then),
     Choice(Vec<Rule>, Option<Arc<str>>),
     Succeed,
@@ -59,31 +63,63 @@ pub(crate) struct Pass {
     pub(crate) then: Then,
 }
 
-/// A Task state's own fields.
+/// The fields of a state that can fail and be retried.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Task {
-    pub(crate) activity: Arc<str>,
+pub(crate) struct Work {
+    pub(crate) what: What,
     pub(crate) parameters: Option<Template>,
     pub(crate) result_selector: Option<Template>,
     pub(crate) result_path: Option<Path>,
-    pub(crate) timeout: Option<Span>,
-    pub(crate) heartbeat: Option<Span>,
     pub(crate) retry: Vec<Retrier>,
     pub(crate) catch: Vec<Catcher>,
     pub(crate) then: Then,
 }
 
-/// Whole seconds, or where they are found.
+/// What is done.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Span {
-    Seconds(u64),
-    Path(Path),
+pub(crate) enum What {
+    Activity(Activity),
+    Parallel(Vec<Arc<Definition>>),
+    Map(Box<Map>),
+}
+
+/// A Task state's activity.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Activity {
+    pub(crate) arn: Arc<str>,
+    pub(crate) timeout: Option<Number>,
+    pub(crate) heartbeat: Option<Number>,
+}
+
+/// A Map state's own fields.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Map {
+    pub(crate) processor: Arc<Definition>,
+    pub(crate) items: Path,
+    pub(crate) selector: Option<Template>,
+    pub(crate) concurrency: Option<Number>,
+    pub(crate) batcher: Option<Batcher>,
+}
+
+/// How items are put together. AWS has it in Distributed mode only.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Batcher {
+    pub(crate) most_items: Option<Number>,
+    pub(crate) most_bytes: Option<Number>,
+    pub(crate) input: Option<Template>,
+}
+
+/// A whole number, or where it is found, and what it must lie within.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Number {
+    Literal(u64),
+    Path(Path, RangeInclusive<u64>),
 }
 
 /// How long a Wait state waits.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Until {
-    Span(Span),
+    Seconds(Number),
     Time(Timestamp),
     TimePath(Path),
 }
@@ -102,11 +138,11 @@ pub(crate) struct Fail {
     pub(crate) cause: Option<Text>,
 }
 
-/// A text, or where it is found.
+/// A text, or where it is found, or what makes it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Text {
     Literal(String),
-    Path(Path),
+    Expression(Expression),
 }
 
 // === impl Definition ===
@@ -129,21 +165,14 @@ impl Definition {
             .map_err(|error| format!("INVALID_JSON_DESCRIPTION: {error}"))?;
         let faults = Faults::default();
         let definition = Fields::of(&value, "", &faults).and_then(|top| {
-            top.only(KNOWN, "the state machine");
             top.one_of("Version", &["1.0"]);
             top.one_of("QueryLanguage", &["JSONPath"]);
-            top.text("Comment");
             let timeout = top.seconds("TimeoutSeconds", 1).map(Duration::from_secs);
-            let start_at = top.required_text("StartAt");
-            let states = read_states(&top, &faults);
-            Some(Self {
-                start_at: start_at?.into(),
-                states: states?,
-                timeout,
-            })
+            let machine = machine(&top, (KNOWN, "the state machine"))?;
+            Some(Self { timeout, ..machine })
         });
         if let Some(definition) = &definition {
-            definition.check_ways(&faults);
+            definition.check_names(&mut BTreeSet::new(), &faults);
         }
         match (definition, faults.into_text()) {
             (Some(definition), None) => Ok(definition),
@@ -155,9 +184,9 @@ impl Definition {
     }
 
     /// Every name must be a state, and every state must be reached.
-    fn check_ways(&self, faults: &Faults) {
+    fn check_ways(&self, fields: &Fields<'_>) {
         if !self.states.contains_key(&self.start_at) {
-            faults.add("/StartAt", format!("there is no state '{}'", self.start_at));
+            fields.fault("StartAt", format!("there is no state '{}'", self.start_at));
             return;
         }
         let mut reached = BTreeSet::from([&self.start_at]);
@@ -170,42 +199,67 @@ impl Definition {
             }
         }
         for (name, state) in &self.states {
+            let at = format!("States/{name}");
             for next in state.ways() {
                 if !self.states.contains_key(next) {
-                    faults.add(
-                        &format!("/States/{name}"),
-                        format!("there is no state '{next}' to go to"),
-                    );
+                    fields.fault(&at, format!("there is no state '{next}' to go to"));
                 }
             }
             if !reached.contains(name) {
+                fields.fault(&at, "no way leads to this state");
+            }
+        }
+    }
+
+    /// A name is given once, also where it stands in a branch.
+    fn check_names<'a>(&'a self, seen: &mut BTreeSet<&'a str>, faults: &Faults) {
+        for (name, state) in &self.states {
+            if !seen.insert(name) {
                 faults.add(
                     &format!("/States/{name}"),
-                    "no way leads to this state".to_owned(),
+                    format!("DUPLICATE_STATE_NAME: another state is called '{name}' too"),
                 );
+            }
+            for below in state.below() {
+                below.check_names(seen, faults);
             }
         }
     }
 }
 
-fn read_states(top: &Fields<'_>, faults: &Faults) -> Option<BTreeMap<Arc<str>, State>> {
-    let Some(value) = top.get("States") else {
-        faults.add("/States", "is missing".to_owned());
+/// Reads what has `StartAt` and `States`, and these fields beside them.
+fn machine(fields: &Fields<'_>, (known, of): (&[&str], &str)) -> Option<Definition> {
+    fields.only(known, of);
+    fields.text("Comment");
+    let start_at = fields.required_text("StartAt");
+    let states = read_states(fields);
+    let definition = Definition {
+        start_at: start_at?.into(),
+        states: states?,
+        timeout: None,
+    };
+    definition.check_ways(fields);
+    Some(definition)
+}
+
+fn read_states(of: &Fields<'_>) -> Option<BTreeMap<Arc<str>, State>> {
+    let Some(value) = of.get("States") else {
+        of.fault("States", "is missing");
         return None;
     };
-    let all = Fields::of(value, "/States", faults)?;
+    let all = Fields::of(value, &format!("{}/States", of.at()), of.faults)?;
     if all.is_empty() {
-        faults.add("/States", "must hold a state".to_owned());
+        of.fault("States", "must hold a state");
     }
     let mut states = BTreeMap::new();
     for (name, value) in all.iter() {
-        let at = format!("/States/{name}");
         if name.is_empty() || name.chars().count() > 80 {
-            faults.add(&at, "a state's name has 1 to 80 characters".to_owned());
+            all.fault(name, "a state's name has 1 to 80 characters");
         }
+        let at = format!("{}/{name}", all.at());
         let name: Arc<str> = name.as_str().into();
-        let state = Fields::of(value, &at, faults).and_then(|fields| states::read(&name, &fields));
-        if let Some(state) = state {
+        let state = Fields::of(value, &at, of.faults);
+        if let Some(state) = state.and_then(|fields| states::read(&name, &fields)) {
             states.insert(name, state);
         }
     }
@@ -221,9 +275,9 @@ impl State {
         match &self.kind {
             Kind::Pass(pass) => pass.then.iter().collect(),
             Kind::Wait(_, then) => then.iter().collect(),
-            Kind::Task(task) => {
-                let caught = task.catch.iter().map(|catcher| &catcher.next);
-                task.then.iter().chain(caught).collect()
+            Kind::Work(work) => {
+                let caught = work.catch.iter().map(|catcher| &catcher.next);
+                work.then.iter().chain(caught).collect()
             }
             Kind::Choice(rules, default) => {
                 rules.iter().map(|rule| &rule.next).chain(default).collect()
@@ -232,11 +286,27 @@ impl State {
         }
     }
 
+    /// What runs inside it.
+    fn below(&self) -> Vec<&Definition> {
+        let Kind::Work(work) = &self.kind else {
+            return Vec::new();
+        };
+        match &work.what {
+            What::Activity(_) => Vec::new(),
+            What::Parallel(branches) => branches.iter().map(Arc::as_ref).collect(),
+            What::Map(map) => vec![&map.processor],
+        }
+    }
+
     /// As in `TaskStateEntered`.
     pub(crate) fn type_name(&self) -> &'static str {
-        match self.kind {
+        match &self.kind {
             Kind::Pass(_) => "Pass",
-            Kind::Task(_) => "Task",
+            Kind::Work(work) => match work.what {
+                What::Activity(_) => "Task",
+                What::Parallel(_) => "Parallel",
+                What::Map(_) => "Map",
+            },
             Kind::Wait(..) => "Wait",
             Kind::Choice(..) => "Choice",
             Kind::Succeed => "Succeed",

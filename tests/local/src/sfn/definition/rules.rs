@@ -16,6 +16,7 @@ pub(super) fn retry(fields: &Fields<'_>) -> Vec<Retrier> {
         "MaxAttempts",
         "BackoffRate",
         "MaxDelaySeconds",
+        "JitterStrategy",
     ];
     let entries = fields.objects("Retry");
     let count = entries.len();
@@ -26,6 +27,7 @@ pub(super) fn retry(fields: &Fields<'_>) -> Vec<Retrier> {
         if max_delay.is_some_and(|max| max <= interval) {
             entry.fault("MaxDelaySeconds", "must be greater than IntervalSeconds");
         }
+        entry.one_of("JitterStrategy", &["FULL", "NONE"]);
         let attempts = entry.seconds("MaxAttempts", 0).unwrap_or(3);
         Retrier {
             errors: errors(&entry, i + 1 == count),
@@ -33,6 +35,7 @@ pub(super) fn retry(fields: &Fields<'_>) -> Vec<Retrier> {
             max_attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
             backoff: backoff(&entry),
             max_delay: max_delay.map(Duration::from_secs),
+            jitter: entry.get("JitterStrategy").is_some_and(|how| how == "FULL"),
         }
     };
     entries.into_iter().enumerate().map(read).collect()
@@ -107,7 +110,7 @@ const RESERVED: &[&str] = &[
     name::TIMEOUT,
     "States.BranchFailed",
     "States.ExceedToleratedFailureThreshold",
-    "States.IntrinsicFailure",
+    name::INTRINSIC,
     "States.ItemReaderFailed",
     "States.ParameterPathFailure",
     "States.Permissions",

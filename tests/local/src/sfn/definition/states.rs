@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::fields::Fields;
-use super::{Fail, Kind, Pass, Span, State, Task, Text, Then, Until, rules};
+use super::fields::{Fields, LONGEST};
+use super::{Fail, Kind, Pass, State, Text, Then, Until, rules, work};
 use crate::sfn::choice;
+use crate::sfn::intrinsic::Expression;
 
 const COMMON: &[&str] = &["Type", "Comment", "QueryLanguage"];
 
@@ -16,7 +17,9 @@ pub(super) fn read(name: &Arc<str>, fields: &Fields<'_>) -> Option<State> {
     fields.text("Comment");
     let kind = match fields.required_text("Type")? {
         "Pass" => pass(fields)?,
-        "Task" => task(fields)?,
+        "Task" => work::task(fields)?,
+        "Parallel" => work::parallel(fields)?,
+        "Map" => work::map(fields)?,
         "Wait" => wait(fields)?,
         "Choice" => {
             only(
@@ -47,7 +50,7 @@ pub(super) fn read(name: &Arc<str>, fields: &Fields<'_>) -> Option<State> {
     })
 }
 
-fn only(fields: &Fields<'_>, kind: &str, own: &[&str]) {
+pub(super) fn only(fields: &Fields<'_>, kind: &str, own: &[&str]) {
     let known: Vec<&str> = COMMON.iter().chain(own).copied().collect();
     fields.only(&known, &format!("a {kind} state"));
 }
@@ -74,71 +77,6 @@ fn pass(fields: &Fields<'_>) -> Option<Kind> {
     }))
 }
 
-fn task(fields: &Fields<'_>) -> Option<Kind> {
-    only(
-        fields,
-        "Task",
-        &[
-            "Next",
-            "End",
-            "InputPath",
-            "OutputPath",
-            "Resource",
-            "Parameters",
-            "ResultSelector",
-            "ResultPath",
-            "Retry",
-            "Catch",
-            "TimeoutSeconds",
-            "TimeoutSecondsPath",
-            "HeartbeatSeconds",
-            "HeartbeatSecondsPath",
-        ],
-    );
-    let timeout = span(fields, "TimeoutSeconds", 1);
-    let heartbeat = span(fields, "HeartbeatSeconds", 1);
-    if let (Some(Span::Seconds(timeout)), Some(Span::Seconds(heartbeat))) = (&timeout, &heartbeat)
-        && heartbeat >= timeout
-    {
-        fields.fault("HeartbeatSeconds", "must be smaller than TimeoutSeconds");
-    }
-    let task = Task {
-        activity: Arc::from(activity(fields).unwrap_or_default()),
-        parameters: fields.template("Parameters"),
-        result_selector: fields.template("ResultSelector"),
-        result_path: fields.result_path(),
-        timeout,
-        heartbeat,
-        retry: rules::retry(fields),
-        catch: rules::catch(fields),
-        then: then(fields)?,
-    };
-    Some(Kind::Task(Box::new(task)))
-}
-
-fn activity<'a>(fields: &Fields<'a>) -> Option<&'a str> {
-    let resource = fields.required_text("Resource")?;
-    let parts: Vec<&str> = resource.splitn(7, ':').collect();
-    if !matches!(parts.as_slice(), ["arn", _, "states", _, _, "activity", name] if !name.is_empty())
-    {
-        fields.fault(
-            "Resource",
-            format!("the resource '{resource}' is not supported here, only activities (arn:aws:states:REGION:ACCOUNT:activity:NAME)"),
-        );
-    }
-    Some(resource)
-}
-
-/// `Key` or `KeyPath`, not both.
-fn span(fields: &Fields<'_>, key: &str, least: u64) -> Option<Span> {
-    let by_path = format!("{key}Path");
-    if fields.get(key).is_some() && fields.get(&by_path).is_some() {
-        fields.fault(key, format!("must not stand beside {by_path}"));
-    }
-    let seconds = fields.seconds(key, least).map(Span::Seconds);
-    seconds.or_else(|| fields.path(&by_path).map(Span::Path))
-}
-
 fn wait(fields: &Fields<'_>) -> Option<Kind> {
     const WAYS: [&str; 4] = ["Seconds", "SecondsPath", "Timestamp", "TimestampPath"];
     let own = ["Next", "End", "InputPath", "OutputPath"];
@@ -159,8 +97,9 @@ fn wait(fields: &Fields<'_>) -> Option<Kind> {
         }
         time
     });
-    let until = span(fields, "Seconds", 0)
-        .map(Until::Span)
+    let until = fields
+        .number("Seconds", 0..=LONGEST)
+        .map(Until::Seconds)
         .or(time.map(Until::Time))
         .or_else(|| fields.path("TimestampPath").map(Until::TimePath));
     let then = then(fields)?;
@@ -174,12 +113,14 @@ fn fail(fields: &Fields<'_>) -> Kind {
         &["Error", "ErrorPath", "Cause", "CausePath"],
     );
     let text = |key: &str| {
-        let by_path = format!("{key}Path");
-        if fields.get(key).is_some() && fields.get(&by_path).is_some() {
-            fields.fault(key, format!("must not stand beside {by_path}"));
-        }
+        let by_path = fields.beside(key);
         let literal = fields.text(key).map(|text| Text::Literal(text.to_owned()));
-        literal.or_else(|| fields.path(&by_path).map(Text::Path))
+        let found = || {
+            let expression = Expression::parse(fields.text(&by_path)?);
+            let told = expression.map_err(|why| fields.fault(&by_path, why));
+            told.ok().map(Text::Expression)
+        };
+        literal.or_else(found)
     };
     Kind::Fail(Fail {
         error: text("Error"),
@@ -188,7 +129,7 @@ fn fail(fields: &Fields<'_>) -> Kind {
 }
 
 /// Exactly one of `Next` and `End: true`; `None` says that it was told.
-fn then(fields: &Fields<'_>) -> Option<Then> {
+pub(super) fn then(fields: &Fields<'_>) -> Option<Then> {
     match (fields.get("Next"), fields.get("End")) {
         (Some(Value::String(next)), None | Some(Value::Bool(false))) => {
             Some(Some(next.as_str().into()))

@@ -29,7 +29,7 @@ fn what_is_supported_is_read() {
         ]}),
         json!({"Type": "Task", "Resource": ARN, "Next": "T", "TimeoutSeconds": 9, "HeartbeatSeconds": 3,
             "Parameters": {"a.$": "$$.State.Name"}, "ResultSelector": {"b.$": "$.c"}, "ResultPath": null,
-            "Retry": [{"ErrorEquals": ["A", "States.Timeout"], "IntervalSeconds": 2, "MaxAttempts": 0, "BackoffRate": 1, "MaxDelaySeconds": 3}],
+            "Retry": [{"ErrorEquals": ["A", "States.Timeout"], "IntervalSeconds": 2, "MaxAttempts": 0, "BackoffRate": 1, "MaxDelaySeconds": 3, "JitterStrategy": "FULL"}],
             "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "T", "ResultPath": "$.error"}]}),
     ];
     for state in to_t {
@@ -47,12 +47,8 @@ fn what_is_wrong_or_not_there_is_named_with_its_place() {
     let choice = |rule: Value| json!({"Type": "Choice", "Default": "T", "Choices": [rule]});
     let cases = [
         (
-            json!({"Type": "Map", "Next": "T"}),
-            "'Map' is not supported here at /States/S/Type",
-        ),
-        (
-            json!({"Type": "Parallel", "Next": "T"}),
-            "'Parallel' is not supported here",
+            json!({"Type": "Loop", "Next": "T"}),
+            "'Loop' is not supported here at /States/S/Type",
         ),
         (json!({"Next": "T"}), "'Type' is missing at /States/S/Type"),
         (
@@ -80,8 +76,8 @@ fn what_is_wrong_or_not_there_is_named_with_its_place() {
             "'JSONata' is not supported here",
         ),
         (
-            json!({"Type": "Pass", "Next": "T", "Parameters": {"a": {"b.$": "States.UUID()"}}}),
-            "intrinsic function 'States.UUID()' is not supported here at /States/S/Parameters/a/b.$",
+            json!({"Type": "Pass", "Next": "T", "Parameters": {"a": {"b.$": "States.GUID()"}}}),
+            "no intrinsic function 'States.GUID' at /States/S/Parameters/a/b.$",
         ),
         (
             json!({"Type": "Pass", "Next": "T", "InputPath": "$..a"}),
@@ -171,9 +167,9 @@ fn what_is_wrong_or_not_there_is_named_with_its_place() {
             with(
                 &task,
                 "Retry",
-                json!([{"ErrorEquals": ["A"], "JitterStrategy": "FULL"}]),
+                json!([{"ErrorEquals": ["A"], "JitterStrategy": "SOME"}]),
             ),
-            "'JitterStrategy' of a retrier",
+            "'SOME' is not supported here, only FULL, NONE at /States/S/Retry[0]/JitterStrategy",
         ),
         (
             with(
@@ -252,4 +248,108 @@ fn the_top_is_checked_and_all_faults_are_told() {
         two.contains("/Seconds") && two.contains("/Nonsense"),
         "{two}"
     );
+}
+
+#[test]
+fn what_holds_machines_is_read_with_all_that_is_in_it() {
+    let inner = |state: Value| json!({"StartAt": "In", "States": {"In": state}});
+    let pass = inner(json!({"Type": "Pass", "End": true}));
+    let parallel = |branches: Value| json!({"Type": "Parallel", "Next": "T", "Branches": branches});
+    let map = |field: &str, value: Value| {
+        let mut map = json!({"Type": "Map", "Next": "T", "ItemProcessor": pass});
+        map[field] = value;
+        map
+    };
+    let good = [
+        parallel(json!([pass])),
+        map("MaxConcurrency", json!(0)),
+        map(
+            "ItemSelector",
+            json!({"a.$": "States.Array($$.Map.Item.Value)"}),
+        ),
+        map(
+            "ItemBatcher",
+            json!({"MaxItemsPerBatch": 3, "BatchInput": {"a": 1}}),
+        ),
+        with(
+            &map("ItemsPath", json!("$.a")),
+            "ResultSelector",
+            json!({"b.$": "$[0]"}),
+        ),
+    ];
+    for state in good {
+        let read = one(state.clone());
+        assert!(read.is_ok(), "{state}: {read:?}");
+    }
+    let bad = [
+        (parallel(json!([])), "a branch in it at /States/S/Branches"),
+        (
+            parallel(json!({})),
+            "must be an array at /States/S/Branches",
+        ),
+        (
+            parallel(json!([inner(json!({"Type": "Pass", "Next": "T"}))])),
+            "no state 'T' to go to at /States/S/Branches[0]/States/In",
+        ),
+        (
+            parallel(json!([pass, pass])),
+            "DUPLICATE_STATE_NAME: another state is called 'In' too",
+        ),
+        (
+            parallel(json!([{"StartAt": "In", "States": {}, "TimeoutSeconds": 1}])),
+            "'TimeoutSeconds' of a branch is not supported here at /States/S/Branches[0]/TimeoutSeconds",
+        ),
+        (
+            json!({"Type": "Map", "Next": "T"}),
+            "'ItemProcessor' is missing",
+        ),
+        (
+            map("Iterator", pass.clone()),
+            "must not stand beside ItemProcessor at /States/S/Iterator",
+        ),
+        (
+            with(&map("ItemSelector", json!({})), "Parameters", json!({})),
+            "must not stand beside ItemSelector",
+        ),
+        (map("MaxConcurrency", json!(-1)), "whole number from 0"),
+        (
+            with(
+                &map("MaxConcurrency", json!(1)),
+                "MaxConcurrencyPath",
+                json!("$.a"),
+            ),
+            "must not stand beside MaxConcurrencyPath",
+        ),
+        (
+            map("ItemReader", json!({})),
+            "'ItemReader' of a Map state is not supported here",
+        ),
+        (
+            map("ToleratedFailureCount", json!(1)),
+            "'ToleratedFailureCount' of a Map state",
+        ),
+        (
+            map("ItemBatcher", json!({})),
+            "MaxItemsPerBatch or MaxInputBytesPerBatch",
+        ),
+        (
+            map("ItemBatcher", json!({"MaxInputBytesPerBatch": 262_145})),
+            "from 1 to 262144 at /States/S/ItemBatcher/MaxInputBytesPerBatch",
+        ),
+        (
+            map(
+                "ItemProcessor",
+                with(&pass, "ProcessorConfig", json!({"Mode": "DISTRIBUTED"})),
+            ),
+            "only INLINE at /States/S/ItemProcessor/ProcessorConfig/Mode",
+        ),
+        (
+            map("ItemProcessor", inner(json!({"Type": "Loop"}))),
+            "'Loop' is not supported here at /States/S/ItemProcessor/States/In/Type",
+        ),
+    ];
+    for (state, want) in bad {
+        let faults = one(state.clone()).expect_err(&state.to_string());
+        assert!(faults.contains(want), "{state}\n  {faults}");
+    }
 }
