@@ -36,6 +36,7 @@ impl Kubernetes {
         // A hung connection must not hold a cycle for longer than the Lease.
         config.connect_timeout = Some(Duration::from_secs(5));
         config.read_timeout = Some(Duration::from_secs(10));
+        tracing::info!(url = %config.cluster_url, namespace, "the cluster");
         let client = Client::try_from(config).map_err(failed)?;
         Ok(Self::new(client, namespace))
     }

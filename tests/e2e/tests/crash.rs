@@ -35,6 +35,7 @@ impl Death {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_at_any_call_loses_and_doubles_nothing() {
+    let _alone = crate::MACHINE.lock().await;
     let mut world = World::start("crash", &["whole".to_owned()], ("0s", HEARTBEAT)).await;
     let calls = calls_of_a_load(&world).await;
     let deaths: Vec<Death> = (1..=calls.len())

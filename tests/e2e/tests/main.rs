@@ -10,3 +10,7 @@ mod proxy;
 mod refusals;
 mod succession;
 mod world;
+
+/// Held by a scenario that keeps the whole machine busy: two of them at once
+/// would measure each other's load.
+static MACHINE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

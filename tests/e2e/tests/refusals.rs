@@ -226,7 +226,7 @@ async fn the_worker_refuses_what_it_cannot_serve() {
         case(
             worker("--catalogue @/config.yaml --listen 127.0.0.1:0"),
             64,
-            &["activities.load.config.warehouse", "\"man\"", "main"],
+            &["activities.load.config.warehouse", "`man`", "main"],
         )
         .with_keys(),
         case(
@@ -378,7 +378,8 @@ async fn an_endpoint_that_nobody_answers_at_is_said_and_waited_for() {
     let mut autoscaler = autoscaler.with_keys().start(folder.path());
     until("what is in the way", SOON, async || {
         let said = autoscaler.said();
-        (said.contains("the Lease could not be renewed") && said.contains("Connect")).then_some(())
+        let named = said.contains("the Lease refusals-autoscaler cannot be reached");
+        (named && said.contains("http://127.0.0.1:1/")).then_some(())
     })
     .await;
     autoscaler.signal(Signal::SIGTERM);

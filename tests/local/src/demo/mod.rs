@@ -72,7 +72,7 @@ impl Options {
     }
 }
 
-/// Runs the demo; the exit code is 1 if a row was lost or doubled.
+/// Runs the demo; the exit code is 1 if a row was lost or doubled, or if loading stopped.
 ///
 /// # Errors
 /// If something does not build or start: the message says what and what to do.

@@ -47,9 +47,16 @@ pub(super) struct Step {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct TableCheck {
     pub(super) table: String,
-    pub(super) expected: u64,
+    /// Rows of files that are still to be loaded, or to be moved away.
+    pub(super) waiting: u64,
+    /// Rows of files that are through.
+    pub(super) through: u64,
+    /// Rows that are there.
     pub(super) rows: u64,
+    /// How many of them differ.
     pub(super) distinct: u64,
+    /// How many of the rows of files that are through are there.
+    pub(super) held: u64,
 }
 
 /// The end of the demo.
@@ -60,37 +67,45 @@ pub(super) struct Summary {
     pub(super) files_failed: usize,
     pub(super) files_left: usize,
     pub(super) tables: Vec<TableCheck>,
+    /// Files are left and none was loaded any more.
+    pub(super) stuck: bool,
     pub(super) steps: Vec<Step>,
     pub(super) took: Duration,
+}
+
+impl TableCheck {
+    fn lost(&self) -> u64 {
+        self.through.saturating_sub(self.held)
+    }
+
+    fn doubled(&self) -> u64 {
+        self.rows - self.distinct
+    }
 }
 
 impl Summary {
     /// Rows that the warehouse holds more than once.
     pub(super) fn doubled(&self) -> u64 {
-        self.tables
-            .iter()
-            .map(|table| table.rows - table.distinct)
-            .sum()
+        self.tables.iter().map(TableCheck::doubled).sum()
     }
 
-    /// Rows that arrived and are not in the warehouse.
+    /// Rows of files that are through and that are not in the warehouse.
     pub(super) fn lost(&self) -> u64 {
-        self.tables
-            .iter()
-            .map(|table| table.expected.saturating_sub(table.distinct))
-            .sum()
+        self.tables.iter().map(TableCheck::lost).sum()
     }
 
-    /// Whether nothing was lost and nothing doubled.
+    /// Whether nothing was lost, nothing doubled, and loading did not stop.
     pub(super) fn is_clean(&self) -> bool {
-        self.doubled() == 0 && self.lost() == 0
+        self.doubled() == 0 && self.lost() == 0 && !self.stuck
     }
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let arrived: u64 = self.tables.iter().map(|table| table.expected).sum();
-        let loaded: u64 = self.tables.iter().map(|table| table.rows).sum();
+        let sum = |rows: fn(&TableCheck) -> u64| -> u64 { self.tables.iter().map(rows).sum() };
+        let waiting = sum(|table| table.waiting);
+        let arrived = waiting + sum(|table| table.through);
+        let loaded = sum(|table| table.rows);
         writeln!(
             out,
             "Summary after {} (rows counted by queries against the warehouse)",
@@ -103,19 +118,27 @@ impl fmt::Display for Summary {
         )?;
         writeln!(
             out,
-            "  rows   arrived {arrived}  loaded {loaded}  doubled {}  lost {}",
+            "  rows   arrived {arrived}  loaded {loaded}  doubled {}  lost {}  left {waiting}",
             self.doubled(),
             self.lost()
         )?;
         for table in self
             .tables
             .iter()
-            .filter(|table| table.rows != table.distinct || table.expected != table.distinct)
+            .filter(|table| table.lost() > 0 || table.doubled() > 0)
         {
+            let (through, held) = (table.through, table.held);
             writeln!(
                 out,
-                "         {}: {} sent, {} held, {} of them distinct",
-                table.table, table.expected, table.rows, table.distinct
+                "         {}: of {through} rows of files that are through {held} are there; {} rows are there more than once",
+                table.table,
+                table.doubled()
+            )?;
+        }
+        if self.stuck {
+            writeln!(
+                out,
+                "  stuck: files are left and none was loaded for a minute; the worker's logs say why"
             )?;
         }
         for (name, steps) in [
@@ -161,9 +184,11 @@ mod tests {
     fn a_lost_and_a_doubled_row_do_not_cancel_each_other() {
         let table = TableCheck {
             table: "public.t0".to_owned(),
-            expected: 10,
+            waiting: 5,
+            through: 10,
             rows: 10,
             distinct: 9,
+            held: 9,
         };
         let summary = Summary {
             tables: vec![table],
@@ -173,12 +198,34 @@ mod tests {
             (summary.doubled(), summary.lost(), summary.is_clean()),
             (1, 1, false)
         );
+        let text = summary.to_string();
+        let row = "public.t0: of 10 rows of files that are through 9 are there; 1 rows are there more than once";
         assert!(
-            summary
-                .to_string()
-                .contains("public.t0: 10 sent, 10 held, 9 of them distinct"),
+            text.contains(row) && text.contains("arrived 15"),
             "{summary}"
         );
+    }
+
+    #[test]
+    fn rows_that_wait_are_neither_lost_nor_a_fault() {
+        // Stopped early: one file is through, one is loaded and not yet moved, one waits.
+        let table = TableCheck {
+            table: "public.t0".to_owned(),
+            waiting: 20,
+            through: 10,
+            rows: 20,
+            distinct: 20,
+            held: 10,
+        };
+        let mut summary = Summary {
+            tables: vec![table],
+            ..Summary::default()
+        };
+        assert_eq!((summary.lost(), summary.is_clean()), (0, true));
+        assert!(summary.to_string().contains("lost 0  left 20"), "{summary}");
+        summary.stuck = true;
+        assert!(!summary.is_clean());
+        assert!(summary.to_string().contains("stuck: "), "{summary}");
     }
 
     #[test]
