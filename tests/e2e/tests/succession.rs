@@ -24,6 +24,7 @@ const COOLDOWN: Duration = Duration::from_secs(25);
 /// The first cycle, or a takeover, or a cooldown, on a busy machine.
 const LONG: Duration = Duration::from_secs(90);
 const ALARM: &str = "succession-load-out";
+const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/default/deployments/workers";
 const SCALE: &str = "/apis/apps/v1/namespaces/default/deployments/workers/scale";
 const RECORD: &str = "/api/v1/namespaces/default/configmaps/workers-scaling";
 
@@ -110,7 +111,18 @@ impl Scene {
             dir,
         };
         scene.keep_state().await;
+        scene.calm().await;
         (server, scene)
+    }
+
+    /// Waits until the first pod is ready: a change of the Deployment's status
+    /// refuses a step that is made at the same moment, which is another story.
+    async fn calm(&self) {
+        until("a ready pod", LONG, async || {
+            let deployment = self.get(DEPLOYMENT).await?;
+            (deployment["status"]["readyReplicas"] == 1).then_some(())
+        })
+        .await;
     }
 
     /// Without datapoints the alarm stays as it is set, instead of being
