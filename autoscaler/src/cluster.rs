@@ -53,11 +53,10 @@ impl Kubernetes {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    fn meta(&self, name: &str, version: Option<String>) -> ObjectMeta {
+    fn meta(&self, name: &str) -> ObjectMeta {
         ObjectMeta {
             name: Some(name.to_owned()),
             namespace: Some(self.namespace.clone()),
-            resource_version: version,
             ..ObjectMeta::default()
         }
     }
@@ -75,7 +74,10 @@ impl Cluster for Kubernetes {
 
     async fn set_scale(&self, name: &str, scale: Versioned<u32>) -> Result<(), ClusterError> {
         let body = k8s_openapi::api::autoscaling::v1::Scale {
-            metadata: self.meta(name, Some(scale.version)),
+            metadata: ObjectMeta {
+                resource_version: Some(scale.version),
+                ..self.meta(name)
+            },
             spec: Some(k8s_openapi::api::autoscaling::v1::ScaleSpec {
                 replicas: Some(i32::try_from(scale.value).unwrap_or(i32::MAX)),
             }),
@@ -88,14 +90,13 @@ impl Cluster for Kubernetes {
             .map_err(failed)
     }
 
-    async fn record(&self, name: &str) -> Result<Option<Versioned<String>>, ClusterError> {
+    async fn record(&self, name: &str) -> Result<Option<Versioned<Option<String>>>, ClusterError> {
         let found = self.api::<ConfigMap>().get(&record_name(name)).await;
         let Some(mut map) = existing(found)? else {
             return Ok(None);
         };
+        // The chart makes it without one, since `create` cannot be allowed by name.
         let value = (map.data.as_mut()).and_then(|data| data.remove(RECORD));
-        // An empty ConfigMap of this name is no record, and no reason to start afresh.
-        let value = value.unwrap_or_default();
         let version = version(map.metadata)?;
         Ok(Some(Versioned { value, version }))
     }
@@ -107,17 +108,27 @@ impl Cluster for Kubernetes {
         over: Option<String>,
     ) -> Result<String, ClusterError> {
         let (api, name) = (self.api::<ConfigMap>(), record_name(name));
-        let exists = over.is_some();
-        let map = ConfigMap {
-            metadata: self.meta(&name, over),
-            data: Some([(RECORD.to_owned(), text)].into()),
-            ..ConfigMap::default()
-        };
         let params = PostParams::default();
-        let written = if exists {
-            api.replace(&name, &params, &map).await
-        } else {
-            api.create(&params, &map).await
+        let data = Some([(RECORD.to_owned(), text)].into());
+        let written = match over {
+            Some(over) => {
+                let map = api.get(&name).await.map_err(failed)?;
+                let metadata = unchanged(map.metadata, &over)?;
+                let map = ConfigMap {
+                    metadata,
+                    data,
+                    ..map
+                };
+                api.replace(&name, &params, &map).await
+            }
+            None => {
+                let map = ConfigMap {
+                    metadata: self.meta(&name),
+                    data,
+                    ..ConfigMap::default()
+                };
+                api.create(&params, &map).await
+            }
         };
         version(written.map_err(failed)?.metadata)
     }
@@ -200,9 +211,13 @@ impl Cluster for Kubernetes {
         state: LeaseState,
         over: Option<String>,
     ) -> Result<(), ClusterError> {
-        let exists = over.is_some();
+        let (api, params) = (self.api::<Lease>(), PostParams::default());
+        let metadata = match &over {
+            Some(over) => unchanged(api.get(name).await.map_err(failed)?.metadata, over)?,
+            None => self.meta(name),
+        };
         let lease = Lease {
-            metadata: self.meta(name, over),
+            metadata,
             spec: Some(LeaseSpec {
                 holder_identity: Some(state.holder.unwrap_or_default()),
                 lease_duration_seconds: i32::try_from(state.duration.as_secs()).ok(),
@@ -211,8 +226,7 @@ impl Cluster for Kubernetes {
                 ..LeaseSpec::default()
             }),
         };
-        let (api, params) = (self.api::<Lease>(), PostParams::default());
-        let written = if exists {
+        let written = if over.is_some() {
             api.replace(name, &params, &lease).await
         } else {
             api.create(&params, &lease).await
@@ -239,6 +253,16 @@ fn existing<T>(found: kube::Result<T>) -> Result<Option<T>, ClusterError> {
         Err(ClusterError::Missing(_)) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The metadata to write an object back with: labels and annotations are others',
+/// and stay. Refused where somebody has written since `over` was read.
+fn unchanged(mut meta: ObjectMeta, over: &str) -> Result<ObjectMeta, ClusterError> {
+    if meta.resource_version.as_deref() != Some(over) {
+        return Err(ClusterError::Conflict);
+    }
+    meta.managed_fields = None;
+    Ok(meta)
 }
 
 /// Without a version there is no precondition, and without one we never write.
@@ -334,10 +358,17 @@ mod tests {
             let (asked, body) = answer(&mut handle, 201, map).await;
             assert!(asked.starts_with("POST "), "{asked}");
             assert_eq!(body["data"]["record"], "{}");
-            let map = json!({"metadata": {"resourceVersion": "2"}});
-            let (asked, body) = answer(&mut handle, 200, map).await;
+            let kept = json!({"helm.sh/resource-policy": "keep"});
+            let map = json!({"metadata": {"resourceVersion": "1", "annotations": kept}});
+            let (asked, _) = answer(&mut handle, 200, map.clone()).await;
+            assert!(asked.starts_with("GET "), "{asked}");
+            let written = json!({"metadata": {"resourceVersion": "2"}});
+            let (asked, body) = answer(&mut handle, 200, written).await;
             assert!(asked.starts_with("PUT "), "{asked}");
-            assert_eq!(body["metadata"]["resourceVersion"], "1");
+            assert_eq!(body["metadata"], map["metadata"]);
+            // Somebody has written since: nothing is put over it.
+            let later = json!({"metadata": {"resourceVersion": "3"}});
+            answer(&mut handle, 200, later).await;
         };
         let acts = async {
             assert_eq!(cluster.record("d").await.expect("read"), None);
@@ -346,7 +377,41 @@ mod tests {
                 .await
                 .expect("created");
             let second = cluster.put_record("d", "{}".into(), Some(first)).await;
-            assert_eq!(second.expect("replaced"), "2");
+            let second = second.expect("replaced");
+            assert_eq!(second, "2");
+            let third = cluster.put_record("d", "{}".into(), Some(second)).await;
+            assert!(matches!(third, Err(ClusterError::Conflict)), "{third:?}");
+        };
+        tokio::join!(calls, acts);
+    }
+
+    #[tokio::test]
+    async fn an_object_made_empty_is_written_over_its_version_and_keeps_its_labels() {
+        let (cluster, mut handle) = cluster();
+        let labels = json!({"app.kubernetes.io/managed-by": "Helm"});
+        let made = |kind: &str| json!({"kind": kind, "metadata": {"resourceVersion": "5", "labels": labels}});
+        let calls = async {
+            answer(&mut handle, 200, made("ConfigMap")).await;
+            answer(&mut handle, 200, made("ConfigMap")).await;
+            let (asked, body) = answer(&mut handle, 200, made("ConfigMap")).await;
+            assert!(asked.starts_with("PUT "), "{asked}");
+            assert_eq!(body["metadata"]["labels"], labels);
+            answer(&mut handle, 200, made("Lease")).await;
+            answer(&mut handle, 200, made("Lease")).await;
+            let (asked, body) = answer(&mut handle, 200, made("Lease")).await;
+            assert!(asked.starts_with("PUT "), "{asked}");
+            assert_eq!(body["metadata"]["labels"], labels);
+            assert_eq!(body["metadata"]["resourceVersion"], "5");
+        };
+        let acts = async {
+            let record = cluster.record("d").await.expect("read").expect("made");
+            assert_eq!((record.value, record.version.as_str()), (None, "5"));
+            let put = cluster.put_record("d", "{}".into(), Some(record.version));
+            put.await.expect("written");
+            let lease = cluster.lease("l").await.expect("read").expect("made");
+            assert_eq!(lease.value.holder, None);
+            let put = cluster.put_lease("l", lease.value, Some(lease.version));
+            put.await.expect("written");
         };
         tokio::join!(calls, acts);
     }

@@ -151,10 +151,10 @@ impl Cluster for World {
         Ok(())
     }
 
-    async fn record(&self, _: &str) -> Result<Option<Versioned<String>>, ClusterError> {
+    async fn record(&self, _: &str) -> Result<Option<Versioned<Option<String>>>, ClusterError> {
         let stored = self.lock().record.clone();
         Ok(stored.map(|(value, version)| Versioned {
-            value,
+            value: Some(value),
             version: version.to_string(),
         }))
     }

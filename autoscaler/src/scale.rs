@@ -54,11 +54,12 @@ pub(crate) trait Cluster: Send + Sync {
         name: &str,
         scale: Versioned<u32>,
     ) -> impl Future<Output = Result<(), ClusterError>> + Send;
-    /// The record of a Deployment, if there is one.
+    /// The record of a Deployment: none where there is no object for it, and one
+    /// without a value where that was made and not yet written.
     fn record(
         &self,
         name: &str,
-    ) -> impl Future<Output = Result<Option<Versioned<String>>, ClusterError>> + Send;
+    ) -> impl Future<Output = Result<Option<Versioned<Option<String>>>, ClusterError>> + Send;
     /// Writes the record: over the given version, or only if there is none.
     fn put_record(
         &self,
@@ -182,7 +183,8 @@ impl Plan {
         let scale = (cluster.scale(name).await).map_err(failed("reading the scale"))?;
         let now = clock.now();
         let before = (stored.as_ref())
-            .map(|stored| Record::from_json(&stored.value))
+            .and_then(|stored| stored.value.as_deref())
+            .map(Record::from_json)
             .transpose()?;
         let mut record = (before.clone()).unwrap_or_else(|| Record::new(scale.value, now));
         if record.epoch > input.fence.epoch {

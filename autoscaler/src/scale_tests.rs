@@ -123,11 +123,11 @@ impl Cluster for Fake {
         })
     }
 
-    async fn record(&self, _: &str) -> Result<Option<Versioned<String>>, ClusterError> {
+    async fn record(&self, _: &str) -> Result<Option<Versioned<Option<String>>>, ClusterError> {
         self.call(|world| {
             let stored = world.record.clone();
             Ok(stored.map(|(value, version)| Versioned {
-                value,
+                value: Some(value),
                 version: version.to_string(),
             }))
         })
