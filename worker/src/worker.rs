@@ -11,8 +11,10 @@ use stepfleet_activity::{ActivityError, ActivityTask, Clock, Output, SystemClock
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 use tower_service::Service;
@@ -313,17 +315,13 @@ pub(crate) async fn serve(
 ) -> Exit {
     let cut = CancellationToken::new();
     let _cut_at_the_end = cut.clone().drop_guard();
+    // A task of its own for each lane: the future that a runtime blocks on is woken
+    // by a system call each time.
     let served = status.lanes.iter().zip(stacks).map(|(lane, stack)| {
-        let cut = cut.clone();
-        let serve = move |polled: Polled| {
-            let task = stack.clone().oneshot(Received::new(lane, polled));
-            tokio::spawn(cut.clone().run_until_cancelled_owned(task));
-        };
-        async move {
-            Pollers::new(Arc::clone(lane)).run(serve).await;
-            lane.idle().await;
-        }
+        let lane = serve_lane(Arc::clone(lane), stack, cut.clone());
+        AbortOnDropHandle::new(tokio::spawn(lane))
     });
+    let served = join_all(served);
     let deadline = async {
         status.shutdown.reached(Phase::Draining).await;
         tracing::info!(?drain, "draining: open polls and tasks end by themselves");
@@ -331,7 +329,13 @@ pub(crate) async fn serve(
     };
     tokio::select! {
         biased;
-        _ = join_all(served) => Exit::Clean,
+        ended = served => {
+            let failed = ended.into_iter().find_map(Result::err);
+            if let Some(Ok(panic)) = failed.map(JoinError::try_into_panic) {
+                std::panic::resume_unwind(panic);
+            }
+            Exit::Clean
+        }
         () = deadline => {
             tracing::error!("the drain deadline has passed: what is still open is cut");
             Exit::Cut
@@ -339,14 +343,21 @@ pub(crate) async fn serve(
     }
 }
 
-fn serve_status(
-    listener: TcpListener,
-    status: Arc<Status>,
-) -> tokio_util::task::AbortOnDropHandle<()> {
+/// Polls and serves one activity until it has drained.
+async fn serve_lane(lane: Arc<Lane>, stack: crate::stack::Stack, cut: CancellationToken) {
+    let serve = |polled: Polled| {
+        let task = stack.clone().oneshot(Received::new(&lane, polled));
+        tokio::spawn(cut.clone().run_until_cancelled_owned(task));
+    };
+    Pollers::new(Arc::clone(&lane)).run(serve).await;
+    lane.idle().await;
+}
+
+fn serve_status(listener: TcpListener, status: Arc<Status>) -> AbortOnDropHandle<()> {
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "serving /metrics, /healthz, /readyz and /load");
     }
-    tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move {
+    AbortOnDropHandle::new(tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router(status)).await {
             tracing::error!("the status port stopped: {error}");
         }
