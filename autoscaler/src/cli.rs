@@ -21,11 +21,12 @@ use crate::cloudwatch::CloudWatch;
 use crate::cluster::Kubernetes;
 use crate::config::Config;
 use crate::http::{Shared, router};
-use crate::inbox::receive;
+use crate::inbox::Poller;
 use crate::lease::{Keeper, Left, keep};
 use crate::metrics::Metrics;
 use crate::queue::Sqs;
 use crate::run::{Loop, State};
+use crate::sns::{Http, Verifier};
 
 /// Bad configuration or usage (`EX_USAGE`).
 const BAD_CONFIG: u8 = 64;
@@ -70,6 +71,11 @@ struct RunArgs {
     /// The signal queue; by default looked up as `<fleet>-signals`.
     #[arg(long, value_name = "URL")]
     queue_url: Option<String>,
+    /// Whether SNS has to have signed what arrives in its envelopes. Messages
+    /// without an envelope (raw delivery, EventBridge) have no signature: for
+    /// those the queue's policy has to say who may send.
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    require_signature: bool,
     /// How often to decide without a signal.
     #[arg(long, default_value = "15s", value_parser = span)]
     tick: Duration,
@@ -153,6 +159,7 @@ fn run(args: RunArgs) -> ExitCode {
     let options = Options {
         namespace: args.namespace,
         queue_url: args.queue_url,
+        require_signature: args.require_signature,
         tick: args.tick,
         listen: args.listen,
     };
@@ -174,6 +181,7 @@ fn run(args: RunArgs) -> ExitCode {
 struct Options {
     namespace: String,
     queue_url: Option<String>,
+    require_signature: bool,
     tick: Duration,
     listen: SocketAddr,
 }
@@ -189,17 +197,22 @@ async fn serve(config: Config, options: Options) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("no signal handler")?;
     let cluster = Arc::new(Kubernetes::connect(&options.namespace).await?);
     let aws = aws(&config.catalogue.aws.region).await;
-    let queue = Arc::new(Sqs::new(&aws, &config.catalogue.fleet, options.queue_url));
+    let endpoint = (
+        aws.region().map_or("", |region| region.as_ref()),
+        aws.endpoint_url(),
+    );
     let shared = Arc::new(Shared::new(Metrics::new()?));
     let server = axum::serve(listener, router(Arc::clone(&shared)));
     tokio::spawn(std::future::IntoFuture::into_future(server));
 
     let outside = Outside {
         cluster,
-        queue,
+        queue: Arc::new(Sqs::new(&aws, &config.catalogue.fleet, options.queue_url)),
+        cloudwatch: CloudWatch::new(&aws),
+        verifier: Verifier::new(Http::new(&aws), endpoint, options.require_signature),
         shared,
     };
-    let mut tasks = Tasks::start(config, options.tick, CloudWatch::new(&aws), outside);
+    let mut tasks = Tasks::start(config, options.tick, outside);
     // A task that ends by itself has failed: better no autoscaler than one that
     // keeps the Lease and decides nothing.
     let failed = tokio::select! {
@@ -231,51 +244,57 @@ struct Tasks {
     stop_keeping: watch::Sender<bool>,
 }
 
-/// What all tasks use.
-#[derive(Clone)]
+/// What the tasks work with.
 struct Outside {
     cluster: Arc<Kubernetes>,
     queue: Arc<Sqs>,
+    cloudwatch: CloudWatch,
+    verifier: Verifier<Http>,
     shared: Arc<Shared>,
 }
 
 impl Tasks {
-    fn start(config: Config, tick: Duration, cloudwatch: CloudWatch, outside: Outside) -> Self {
+    fn start(config: Config, tick: Duration, outside: Outside) -> Self {
         let (stop_looping, loop_stops) = watch::channel(false);
         let (stop_keeping, keeper_stops) = watch::channel(false);
         let (fence, fenced) = watch::channel(None);
         let (send, inbox) = mpsc::channel(1);
-        let (leading, lease) = (
-            fenced.clone(),
-            format!("{}-autoscaler", config.catalogue.fleet),
-        );
-        let Outside { cluster, queue, .. } = outside.clone();
+        let lease = format!("{}-autoscaler", config.catalogue.fleet);
         let looping = Loop {
-            cluster,
-            cloudwatch,
-            queue,
+            cluster: Arc::clone(&outside.cluster),
+            cloudwatch: outside.cloudwatch,
+            queue: Arc::clone(&outside.queue),
             clock: Arc::new(SystemClock),
             config,
             shared: Arc::clone(&outside.shared),
-            fence: fenced,
+            fence: fenced.clone(),
             state: State::default(),
         };
-        let polls = outside.clone();
+        let (polled, told) = (outside.queue, Arc::clone(&outside.shared));
+        let polling = async move {
+            let poller = Poller {
+                queue: &*polled,
+                verifier: outside.verifier,
+                inbox: send,
+                shared: &told,
+            };
+            poller.run(fenced).await;
+        };
+        let (cluster, told) = (outside.cluster, outside.shared);
+        let keeping = async move {
+            let keeper = Keeper {
+                cluster: &*cluster,
+                clock: &SystemClock,
+                name: lease,
+                me: identity(),
+                shared: &told,
+            };
+            keep(keeper, fence, keeper_stops).await
+        };
         Self {
             looping: tokio::spawn(looping.run(tick, inbox, loop_stops)),
-            polling: tokio::spawn(async move {
-                receive(&*polls.queue, leading, send, &polls.shared).await;
-            }),
-            keeping: tokio::spawn(async move {
-                let keeper = Keeper {
-                    cluster: &*outside.cluster,
-                    clock: &SystemClock,
-                    name: lease,
-                    me: identity(),
-                    shared: &outside.shared,
-                };
-                keep(keeper, fence, keeper_stops).await
-            }),
+            polling: tokio::spawn(polling),
+            keeping: tokio::spawn(keeping),
             stop_looping,
             stop_keeping,
         }

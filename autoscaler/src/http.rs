@@ -35,6 +35,8 @@ pub(crate) enum Part {
     Lease,
     /// The queue answered the last poll.
     Queue,
+    /// No signal waits for SNS's certificate.
+    Certificate,
     /// `DescribeAlarms` answered the last time it was asked.
     Alarms,
     /// The last cycle decided for every Deployment.

@@ -12,6 +12,7 @@ use crate::http::{Part, Shared};
 use crate::lease::Fence;
 use crate::queue::{LONG_POLL, Message, Queue};
 use crate::signal::{Rejection, Signal, Trust, parse};
+use crate::sns::{Fetch, Sealed, Verifier};
 
 /// How long to wait after a failed call.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -35,15 +36,17 @@ const SAID: usize = 1000;
 const LONGEST_ALARM: usize = 255;
 
 impl Inbox {
-    /// Sorts messages. What cannot be parsed is left to the dead-letter queue.
+    /// Sorts messages. What cannot be parsed is left to the dead-letter queue,
+    /// and what cannot be verified yet to the next receive.
     pub(crate) fn sort(
-        messages: Vec<Message>,
+        messages: Vec<Sealed>,
         trust: &Trust,
         now: Timestamp,
         (said, shared): (&mut Said, &Shared),
     ) -> Self {
         let mut inbox = Self::default();
-        for Message { body, receipt } in messages {
+        for Sealed { message, seal } in messages {
+            let Message { body, receipt } = message;
             let claim = match parse(&body) {
                 Ok(claim) => claim,
                 Err(error) => {
@@ -52,12 +55,14 @@ impl Inbox {
                     continue;
                 }
             };
-            match trust.check(&claim, now) {
-                Ok(signal) => {
-                    let (signals, receipts) =
-                        inbox.signals.entry(signal.deployment.clone()).or_default();
-                    signals.push(signal);
-                    receipts.push(receipt);
+            match trust
+                .check(&claim, now)
+                .and_then(|signal| seal.admit(signal))
+            {
+                Ok(Ok(signal)) => inbox.add(signal, receipt),
+                Ok(Err(why)) => {
+                    tracing::warn!(alarm = claim.alarm, "a signal waits in the queue: {why}");
+                    shared.unready(Part::Certificate, why);
                 }
                 Err(reason) => {
                     said.reject(reason, &claim.alarm, shared);
@@ -66,6 +71,13 @@ impl Inbox {
             }
         }
         inbox
+    }
+
+    fn add(&mut self, signal: Signal, receipt: String) {
+        let deployment = signal.deployment.clone();
+        let (signals, receipts) = self.signals.entry(deployment).or_default();
+        signals.push(signal);
+        receipts.push(receipt);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -104,36 +116,59 @@ impl Said {
     }
 }
 
-/// Polls the queue while we lead. Ends when nobody listens.
-pub(crate) async fn receive(
-    queue: &impl Queue,
-    mut leading: watch::Receiver<Option<Fence>>,
-    inbox: mpsc::Sender<Vec<Message>>,
-    shared: &Shared,
-) {
-    // The first poll, and the one after a failure, says at once whether the
-    // queue can be reached.
-    let mut wait = Duration::ZERO;
-    loop {
-        if leading.wait_for(Option::is_some).await.is_err() {
-            return;
-        }
-        match queue.receive(wait).await {
-            Ok(messages) => {
-                wait = LONG_POLL;
-                shared.ready(Part::Queue);
-                if !messages.is_empty() && inbox.send(messages).await.is_err() {
-                    return;
-                }
+/// Who polls the queue, and looks at the signatures of what comes.
+pub(crate) struct Poller<'a, Q, F> {
+    pub(crate) queue: &'a Q,
+    pub(crate) verifier: Verifier<F>,
+    pub(crate) inbox: mpsc::Sender<Vec<Sealed>>,
+    pub(crate) shared: &'a Shared,
+}
+
+impl<Q: Queue, F: Fetch> Poller<'_, Q, F> {
+    /// Polls the queue while we lead. Ends when nobody listens.
+    pub(crate) async fn run(mut self, mut leading: watch::Receiver<Option<Fence>>) {
+        // The first poll, and the one after a failure, says at once whether the
+        // queue can be reached.
+        let mut wait = Duration::ZERO;
+        loop {
+            if leading.wait_for(Option::is_some).await.is_err() {
+                return;
             }
-            Err(error) => {
-                wait = Duration::ZERO;
-                tracing::warn!(%error, "signals are not received; alarms are re-read meanwhile");
-                shared.metrics.failed("receive");
-                shared.unready(Part::Queue, error.to_string());
-                let end = tokio::time::Instant::now() + PAUSE;
-                tokio::time::sleep_until(end).await;
+            match self.queue.receive(wait).await {
+                Ok(messages) => {
+                    wait = LONG_POLL;
+                    self.shared.ready(Part::Queue);
+                    if self.hand_on(messages).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    wait = Duration::ZERO;
+                    tracing::warn!(%error, "signals are not received; alarms are re-read meanwhile");
+                    self.shared.metrics.failed("receive");
+                    self.shared.unready(Part::Queue, error.to_string());
+                    let end = tokio::time::Instant::now() + PAUSE;
+                    tokio::time::sleep_until(end).await;
+                }
             }
         }
     }
+
+    async fn hand_on(&mut self, messages: Vec<Message>) -> Result<(), Closed> {
+        match self.verifier.catch_up().await {
+            Ok(()) => self.shared.ready(Part::Certificate),
+            Err(_) => self.shared.metrics.failed("certificate"),
+        }
+        let mut sealed = Vec::new();
+        for message in messages {
+            sealed.push(self.verifier.seal(message).await);
+        }
+        if sealed.is_empty() {
+            return Ok(());
+        }
+        self.inbox.send(sealed).await.map_err(|_| Closed)
+    }
 }
+
+/// Nobody listens any more.
+struct Closed;

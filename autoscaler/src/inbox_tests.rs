@@ -11,6 +11,7 @@ use crate::inbox::{Inbox, Said};
 use crate::metrics::Metrics;
 use crate::queue::Message;
 use crate::signal::{Rejection, Trust};
+use crate::sns::{Seal, Sealed};
 
 const NOW: i64 = 1_767_268_800;
 
@@ -22,22 +23,21 @@ fn trust() -> Trust {
     Trust::of(&read.unwrap_or_else(|faults| panic!("{faults}")))
 }
 
-fn message(receipt: &str, alarm: &str, activity: &str) -> Message {
+fn message(receipt: &str, alarm: &str, activity: &str) -> Sealed {
     let arn = format!("arn:aws:states:eu-west-1:123456789012:activity:demo-{activity}");
     let body = json!({"AlarmName": alarm, "AWSAccountId": "123456789012", "NewStateValue": "ALARM",
         "StateChangeTime": at(NOW).to_string(), "Trigger": {"MetricName": "ActivityScheduleTime",
         "Namespace": "AWS/States", "Dimensions": [{"name": "ActivityArn", "value": arn}]}});
-    Message {
-        body: body.to_string(),
-        receipt: receipt.to_owned(),
-    }
+    text(receipt, &body.to_string())
 }
 
-fn text(receipt: &str, body: &str) -> Message {
-    Message {
+fn text(receipt: &str, body: &str) -> Sealed {
+    let message = Message {
         body: body.to_owned(),
         receipt: receipt.to_owned(),
-    }
+    };
+    let seal = Seal::Open;
+    Sealed { message, seal }
 }
 
 #[test]
@@ -115,4 +115,37 @@ fn what_folding_made_of_signals_is_counted() {
     ] {
         assert!(metrics.contains(line), "{line} in {metrics}");
     }
+}
+
+#[test]
+fn a_seal_is_looked_at_when_the_words_are_right() {
+    let shared = Shared::new(Metrics::new().expect("metrics"));
+    shared.stand_by();
+    let (mut said, trust) = (Said::default(), trust());
+    let sealed = |receipt: &str, alarm: &str, seal: Seal| Sealed {
+        seal,
+        ..message(receipt, alarm, "a")
+    };
+    let messages = vec![
+        sealed("r1", "demo-a-out", Seal::Genuine),
+        sealed("r2", "demo-a-out", Seal::Forged),
+        sealed("r3", "other-a-out", Seal::Forged),
+        // Nobody can make us wait for a certificate by what is not ours.
+        sealed("r4", "other-a-out", Seal::Unknown("made up".to_owned())),
+    ];
+    let inbox = Inbox::sort(messages, &trust, at(NOW), (&mut said, &shared));
+    assert_eq!(inbox.open(), ["r1"]);
+    assert_eq!(inbox.done, ["r2", "r3", "r4"]);
+    let counted = |reason| shared.metrics.rejected.with_label_values(&[reason]).get();
+    assert_eq!((counted("signature"), counted("unknown-alarm")), (1, 2));
+    assert_eq!(shared.why_unready(), None);
+
+    let waits = sealed(
+        "r5",
+        "demo-a-out",
+        Seal::Unknown("no certificate".to_owned()),
+    );
+    let inbox = Inbox::sort(vec![waits], &trust, at(NOW), (&mut said, &shared));
+    assert!(inbox.open().is_empty() && inbox.done.is_empty(), "it stays");
+    assert_eq!(shared.why_unready().as_deref(), Some("no certificate"));
 }

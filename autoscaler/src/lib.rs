@@ -33,6 +33,7 @@ mod scale;
 #[cfg(test)]
 mod scale_tests;
 pub mod signal;
+mod sns;
 mod time;
 
 pub use cli::main;

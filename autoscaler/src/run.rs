@@ -15,9 +15,10 @@ use crate::decision::{Action, Hold, Policy, Seen};
 use crate::http::{Part, Row, Shared};
 use crate::inbox::{Inbox, Said};
 use crate::lease::Fence;
-use crate::queue::{Message, Queue, VISIBILITY};
+use crate::queue::{Queue, VISIBILITY};
 use crate::record::AlarmRecord;
 use crate::scale::{Cluster, Input, Outcome, cycle};
+use crate::sns::Sealed;
 use crate::time::after;
 
 /// How often all alarms are re-read, which heals a lost message.
@@ -56,7 +57,7 @@ impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
     pub(crate) async fn run(
         mut self,
         tick: Duration,
-        mut inbox: mpsc::Receiver<Vec<Message>>,
+        mut inbox: mpsc::Receiver<Vec<Sealed>>,
         mut stop: watch::Receiver<bool>,
     ) {
         let mut ticks = tokio::time::interval(tick);
@@ -87,7 +88,7 @@ impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
         }
     }
 
-    async fn tick(&mut self, messages: Vec<Message>) {
+    async fn tick(&mut self, messages: Vec<Sealed>) {
         self.reload();
         let now = self.clock.now();
         let tools = (&mut self.state.said, &*self.shared);

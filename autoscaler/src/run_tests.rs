@@ -17,13 +17,15 @@ use crate::config::Config;
 use crate::decision::tests::at;
 use crate::decision::{Action, Seen};
 use crate::http::{Part, Shared};
-use crate::inbox::receive;
+use crate::inbox::Poller;
 use crate::lease::{Fence, LeaseState};
 use crate::metrics::Metrics;
 use crate::queue::{Message, Queue, QueueError};
 use crate::record::{AlarmRecord, Level};
 use crate::run::{Loop, State};
 use crate::scale::{Cluster, ClusterError, Versioned};
+use crate::sns::Verifier;
+use crate::sns::tests::{Table, genuine};
 
 const START: i64 = 1_767_268_800;
 const TICK: Duration = Duration::from_secs(15);
@@ -43,6 +45,7 @@ struct World {
     start: Instant,
     arrived: Notify,
     inner: Mutex<Inner>,
+    sns: Table,
 }
 
 #[derive(Default)]
@@ -71,6 +74,7 @@ impl World {
                 alarms: Some(levels.into()),
                 ..Inner::default()
             }),
+            sns: Table::default(),
         })
     }
 
@@ -275,7 +279,15 @@ fn start(world: &Arc<World>, fence: Option<Fence>) -> Running {
         state: State::default(),
     };
     let (queue, told) = (Arc::clone(world), Arc::clone(&shared));
-    tokio::spawn(async move { receive(&*queue, fenced, send, &told).await });
+    tokio::spawn(async move {
+        let poller = Poller {
+            queue: &*queue,
+            verifier: Verifier::new(&queue.sns, ("eu-west-1", None), true),
+            inbox: send,
+            shared: &told,
+        };
+        poller.run(fenced).await;
+    });
     Running {
         file,
         shared,
@@ -664,4 +676,41 @@ async fn signals_that_come_late_repeat_or_lose_their_order_change_nothing() {
             .get(),
         1
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_waits_in_the_queue_until_its_signature_can_be_verified() {
+    let world = World::new();
+    let running = start(&world, OURS);
+    world.until(2).await;
+    assert_eq!(unready(&running), "");
+    world.send(vec![genuine("r1")]);
+    world.until(3).await;
+    let why = unready(&running);
+    assert!(why.contains("certificate") && why.contains("404"), "{why}");
+    assert!(world.times("scale").is_empty() && world.times("delete").is_empty());
+    world.until(60).await;
+    let failures = running
+        .shared
+        .metrics
+        .failures
+        .with_label_values(&["certificate"]);
+    assert_eq!(failures.get(), 2, "asked again with each receive");
+    assert_eq!(unready(&running), why);
+
+    world.sns.heal();
+    world.until(80).await;
+    assert_eq!(unready(&running), "", "without another signal");
+    // It was never deleted, so it comes again; then one that somebody changed.
+    world.send(vec![genuine("r2")]);
+    world.until(81).await;
+    assert_eq!(world.times("scale to 5"), [80]);
+    assert_eq!(world.times("delete r2"), [80]);
+    let mut forged = genuine("r3");
+    forged.body = forged.body.replace("ALARM:", "alarm:");
+    world.send(vec![forged]);
+    world.until(82).await;
+    assert_eq!(world.times("delete r3"), [81], "rejected");
+    let rejected = &running.shared.metrics.rejected;
+    assert_eq!(rejected.with_label_values(&["signature"]).get(), 1);
 }

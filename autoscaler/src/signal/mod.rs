@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use stepfleet_activity::Catalogue;
 use stepfleet_activity::alarm::{self, AlarmSpec, Metric, Watched};
 
+pub(crate) use parse::is_envelope;
 pub use parse::{Claim, ClaimedMetric, ParseError, parse};
 
 use crate::record::AlarmRecord;
@@ -55,6 +56,8 @@ pub enum Rejection {
     TooOld,
     /// From a time that is not yet.
     FromTheFuture,
+    /// SNS did not sign it.
+    Signature,
     /// A newer change of the alarm is known.
     Late,
     /// The change is known.
@@ -92,6 +95,7 @@ impl Rejection {
             Self::WrongDimension => "wrong-dimension",
             Self::TooOld => "too-old",
             Self::FromTheFuture => "from-the-future",
+            Self::Signature => "signature",
             Self::Late => "late",
             Self::Duplicate => "duplicate",
         }

@@ -61,8 +61,9 @@ pub fn parse(body: &str) -> Result<Claim, ParseError> {
     if value.get("detail-type").is_some() {
         return event(value);
     }
-    if let (Some(topic), Some(Value::String(message))) =
-        (value.get("TopicArn"), value.get("Message"))
+    if is_envelope(&value)
+        && let (Some(topic), Some(Value::String(message))) =
+            (value.get("TopicArn"), value.get("Message"))
     {
         let topic = topic.as_str().map(str::to_owned);
         let inner: Value = serde_json::from_str(message).map_err(|_| ParseError::NotJson)?;
@@ -74,6 +75,13 @@ pub fn parse(body: &str) -> Result<Claim, ParseError> {
         return Ok(Claim { topic, ..claim });
     }
     notification(value)
+}
+
+/// Whether SNS wrapped it: then it is signed, and the inside is what counts.
+pub(crate) fn is_envelope(value: &Value) -> bool {
+    value.get("detail-type").is_none()
+        && value.get("TopicArn").is_some()
+        && value.get("Message").is_some_and(Value::is_string)
 }
 
 // === CloudWatch's own message ===
@@ -159,8 +167,15 @@ impl Trigger {
 
 // === EventBridge ===
 
+/// Only AWS itself can send events from a source that begins with `aws.`.
+const SOURCE: &str = "aws.cloudwatch";
+const DETAIL_TYPE: &str = "CloudWatch Alarm State Change";
+
 #[derive(Deserialize)]
 struct Event {
+    source: String,
+    #[serde(rename = "detail-type")]
+    detail_type: String,
     account: Option<String>,
     region: Option<String>,
     #[serde(default)]
@@ -210,11 +225,16 @@ struct EventMetric {
 
 fn event(value: Value) -> Result<Claim, ParseError> {
     let Event {
+        source,
+        detail_type,
         account,
         region,
         resources,
         detail,
     } = serde_json::from_value(value).map_err(not_alarm)?;
+    if source != SOURCE || detail_type != DETAIL_TYPE {
+        return Err(ParseError::NotAlarm("it is another event".to_owned()));
+    }
     Ok(Claim {
         topic: None,
         alarm: detail.alarm_name,

@@ -222,11 +222,19 @@ fn what_does_not_match_the_catalogue_is_rejected() {
 
 #[test]
 fn what_is_no_change_of_an_alarm_is_left_alone_and_not_shown() {
+    let other_event = |field: &str| {
+        let mut event = event();
+        event[field] = json!("secret");
+        event
+    };
     let cases = [
         "secret".to_owned(),
         "{}".to_owned(),
         json!({"secret": 1}).to_string(),
         enveloped(&json!("secret"), "t").to_string(),
+        other_event("source").to_string(),
+        other_event("detail-type").to_string(),
+        enveloped(&other_event("source"), "t").to_string(),
         changed("/NewStateValue", json!("secret")).to_string(),
         changed("/StateChangeTime", json!("secret")).to_string(),
         changed("/AlarmName", json!(["secret"])).to_string(),

@@ -1,0 +1,42 @@
+//! Where certificates may come from.
+
+use axum::http::Uri;
+use axum::http::uri::Scheme;
+
+/// SNS of one region, or the endpoint that stands in for all of AWS.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    host: String,
+    endpoint: Option<String>,
+}
+
+impl Origin {
+    /// An endpoint is one that was configured, like `AWS_ENDPOINT_URL`.
+    pub(super) fn new(region: &str, endpoint: Option<&str>) -> Self {
+        let china = if region.starts_with("cn-") { ".cn" } else { "" };
+        Self {
+            host: format!("sns.{region}.amazonaws.com{china}"),
+            endpoint: endpoint.map(|endpoint| endpoint.trim_end_matches('/').to_owned()),
+        }
+    }
+
+    /// Where to fetch a certificate that an envelope names; none if we would
+    /// not trust what is there. Whoever writes envelopes chooses the path at
+    /// most, never the host.
+    pub(super) fn locate(&self, named: &Uri) -> Option<String> {
+        let path = named.path();
+        if named.query().is_some() || !path.ends_with(".pem") {
+            return None;
+        }
+        if let Some(endpoint) = &self.endpoint {
+            // It may know itself by another name than we do.
+            return Some(format!("{endpoint}{path}"));
+        }
+        let authority = named.authority()?.as_str();
+        let ours = named.scheme() == Some(&Scheme::HTTPS)
+            && authority.eq_ignore_ascii_case(&self.host)
+            // As SNS names them: what else its host may serve is not our matter.
+            && path.starts_with("/SimpleNotificationService-");
+        ours.then(|| format!("https://{}{path}", self.host))
+    }
+}

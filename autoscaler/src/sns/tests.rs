@@ -1,0 +1,308 @@
+//! Envelopes as SNS signs them, and as others would. The certificate, the two
+//! envelopes and their signatures were made with openssl; the key is gone.
+
+use std::sync::Mutex;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+const VERSION_1: &str = include_str!("testdata/version-1.json");
+const VERSION_2: &str = include_str!("testdata/version-2.json");
+const CERTIFICATE: &str = include_str!("testdata/certificate.pem");
+const OTHER: &str = include_str!("testdata/other.pem");
+const URL: &str = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem";
+
+/// Certificates from a table; what is not in it cannot be fetched.
+#[derive(Default)]
+pub(crate) struct Table {
+    certificates: Mutex<BTreeMap<String, &'static str>>,
+    asked: Mutex<Vec<String>>,
+}
+
+impl Table {
+    /// SNS as it should be.
+    fn good() -> Self {
+        let table = Self::default();
+        table.heal();
+        table
+    }
+
+    /// The certificate is there from now on.
+    pub(crate) fn heal(&self) {
+        self.put(URL, CERTIFICATE);
+    }
+
+    fn put(&self, url: &str, certificate: &'static str) {
+        let mut certificates = self.certificates.lock().expect("a lock");
+        certificates.insert(url.to_owned(), certificate);
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.lock().expect("a lock").len()
+    }
+}
+
+impl Fetch for &Table {
+    async fn fetch(&self, url: &str) -> Result<CertificateDer<'static>, String> {
+        self.asked.lock().expect("a lock").push(url.to_owned());
+        let pem = (self.certificates.lock().expect("a lock").get(url)).copied();
+        fetch::read(pem.ok_or("404")?.as_bytes()).ok_or_else(|| "none".to_owned())
+    }
+}
+
+/// The alarm `demo-s3-load-out` at 2026-01-01T12:00:01Z, signed by the
+/// certificate of [`Table::good`].
+pub(crate) fn genuine(receipt: &str) -> Message {
+    message(receipt, VERSION_2)
+}
+
+fn message(receipt: &str, body: &str) -> Message {
+    Message {
+        body: body.to_owned(),
+        receipt: receipt.to_owned(),
+    }
+}
+
+fn verifier(table: &Table) -> Verifier<&Table> {
+    Verifier::new(table, ("eu-west-1", None), true)
+}
+
+async fn seal(verifier: &mut Verifier<&Table>, body: &str) -> Seal {
+    verifier.seal(message("r", body)).await.seal
+}
+
+fn changed(envelope: &str, field: &str, value: Value) -> String {
+    let mut envelope: Value = serde_json::from_str(envelope).expect("JSON");
+    if value.is_null() {
+        envelope.as_object_mut().expect("an object").remove(field);
+    } else {
+        envelope[field] = value;
+    }
+    envelope.to_string()
+}
+
+#[tokio::test]
+async fn both_versions_are_verified_and_the_certificate_is_fetched_once() {
+    let table = Table::good();
+    let mut verifier = verifier(&table);
+    for envelope in [VERSION_1, VERSION_2, VERSION_1] {
+        assert_eq!(seal(&mut verifier, envelope).await, Seal::Genuine);
+    }
+    assert_eq!(table.asked(), 1);
+}
+
+#[tokio::test]
+async fn whatever_is_not_as_it_was_signed_is_forged() {
+    let table = Table::good();
+    let elsewhere = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-1.pem";
+    table.put(elsewhere, OTHER);
+    let mut verifier = verifier(&table);
+    let other = json!("arn:aws:sns:eu-west-1:123456789012:other");
+    let signature = serde_json::from_str::<Value>(VERSION_1).expect("JSON")["Signature"].clone();
+    let cases = [
+        ("Message", json!("{}")),
+        ("MessageId", json!("m")),
+        ("MessageId", Value::Null),
+        ("Subject", json!("another")),
+        ("Subject", Value::Null),
+        ("Timestamp", json!("2026-01-01T12:00:02.123Z")),
+        ("TopicArn", other),
+        ("Type", json!("SubscriptionConfirmation")),
+        ("Type", Value::Null),
+        ("SignatureVersion", json!("1")),
+        ("SignatureVersion", json!("3")),
+        ("SignatureVersion", json!(2)),
+        ("SignatureVersion", Value::Null),
+        ("Signature", signature),
+        ("Signature", json!("AAAA")),
+        ("Signature", json!("not base64!")),
+        ("Signature", Value::Null),
+        ("SigningCertURL", json!(elsewhere)),
+        (
+            "SigningCertURL",
+            json!("https://evil.example/SimpleNotificationService-1.pem"),
+        ),
+        ("SigningCertURL", json!("no URL at all")),
+        ("SigningCertURL", Value::Null),
+    ];
+    for (field, value) in cases {
+        let envelope = changed(VERSION_2, field, value.clone());
+        let sealed = seal(&mut verifier, &envelope).await;
+        assert_eq!(sealed, Seal::Forged, "{field}: {value}");
+    }
+    let with_subject = changed(VERSION_1, "Subject", json!("s"));
+    assert_eq!(seal(&mut verifier, &with_subject).await, Seal::Forged);
+    // What nobody signed may change.
+    let unsubscribe = changed(VERSION_2, "UnsubscribeURL", json!("x"));
+    assert_eq!(seal(&mut verifier, &unsubscribe).await, Seal::Genuine);
+}
+
+#[tokio::test]
+async fn what_has_no_envelope_has_no_signature_and_nobody_asks_where_none_is_required() {
+    let table = Table::default();
+    let mut strict = verifier(&table);
+    let event = json!({"detail-type": "CloudWatch Alarm State Change", "detail": {}}).to_string();
+    for body in ["{}", "no JSON", &event] {
+        assert_eq!(seal(&mut strict, body).await, Seal::Open, "{body}");
+    }
+    let mut lax = Verifier::new(&table, ("eu-west-1", None), false);
+    let forged = changed(VERSION_2, "Message", json!("{}"));
+    assert_eq!(seal(&mut lax, &forged).await, Seal::Open);
+    assert_eq!(table.asked(), 0);
+}
+
+#[test]
+fn certificates_come_from_sns_of_the_region_or_from_the_configured_endpoint() {
+    let aws = Origin::new("eu-west-1", None);
+    let local = Origin::new("eu-west-1", Some("http://127.0.0.1:4566/"));
+    let path = "/SimpleNotificationService-1.pem";
+    let ours = format!("https://sns.eu-west-1.amazonaws.com{path}");
+    let at_home = format!("http://127.0.0.1:4566{path}");
+    let cases = [
+        (&aws, ours.clone(), Some(ours.clone())),
+        (
+            &aws,
+            format!("https://SNS.eu-west-1.amazonaws.com{path}"),
+            Some(ours.clone()),
+        ),
+        (
+            &aws,
+            format!("http://sns.eu-west-1.amazonaws.com{path}"),
+            None,
+        ),
+        (
+            &aws,
+            format!("https://sns.us-east-1.amazonaws.com{path}"),
+            None,
+        ),
+        (
+            &aws,
+            format!("https://sns.eu-west-1.amazonaws.com.evil.example{path}"),
+            None,
+        ),
+        (
+            &aws,
+            format!("https://evil.example/sns.eu-west-1.amazonaws.com{path}"),
+            None,
+        ),
+        (
+            &aws,
+            format!("https://sns.eu-west-1.amazonaws.com@evil.example{path}"),
+            None,
+        ),
+        (
+            &aws,
+            format!("https://me@sns.eu-west-1.amazonaws.com{path}"),
+            None,
+        ),
+        (
+            &aws,
+            format!("https://sns.eu-west-1.amazonaws.com:444{path}"),
+            None,
+        ),
+        (&aws, format!("{ours}?Action=x"), None),
+        (
+            &aws,
+            "https://sns.eu-west-1.amazonaws.com/mine.pem".to_owned(),
+            None,
+        ),
+        (
+            &aws,
+            "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-1".to_owned(),
+            None,
+        ),
+        (&aws, path.to_owned(), None),
+        (&aws, at_home.clone(), None),
+        (&local, at_home.clone(), Some(at_home.clone())),
+        (
+            &local,
+            format!("http://localstack:4566{path}"),
+            Some(at_home.clone()),
+        ),
+        (
+            &local,
+            "http://127.0.0.1:4566/_stepfleet/sns.pem".to_owned(),
+            Some("http://127.0.0.1:4566/_stepfleet/sns.pem".to_owned()),
+        ),
+        (&local, "http://127.0.0.1:4566/sns.txt".to_owned(), None),
+    ];
+    for (origin, named, want) in cases {
+        let got = named.parse().ok().and_then(|uri| origin.locate(&uri));
+        assert_eq!(got, want, "{named}");
+    }
+    let china = Origin::new("cn-north-1", None);
+    let named = format!("https://sns.cn-north-1.amazonaws.com.cn{path}");
+    assert_eq!(china.locate(&named.parse().expect("a URL")), Some(named));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_that_cannot_be_fetched_is_asked_for_once_a_receive_until_it_is_there() {
+    let table = Table::default();
+    let mut verifier = verifier(&table);
+    for _ in 0..3 {
+        let Seal::Unknown(why) = seal(&mut verifier, VERSION_1).await else {
+            panic!("nobody could know");
+        };
+        assert!(why.contains(URL) && why.contains("404"), "{why}");
+    }
+    assert_eq!(table.asked(), 1, "once for all messages of a receive");
+    assert!(verifier.catch_up().await.is_err());
+    assert_eq!(table.asked(), 2);
+    table.put(URL, "no certificate");
+    assert!(verifier.catch_up().await.is_err());
+    table.put(URL, CERTIFICATE);
+    assert_eq!(verifier.catch_up().await, Ok(()));
+    assert_eq!(seal(&mut verifier, VERSION_1).await, Seal::Genuine);
+    assert_eq!(table.asked(), 4);
+
+    // URLs that somebody made up neither pile up nor stay.
+    for index in 0..100 {
+        let made_up =
+            format!("https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-{index}.pem");
+        let envelope = changed(VERSION_1, "SigningCertURL", json!(made_up));
+        let sealed = seal(&mut verifier, &envelope).await;
+        assert!(matches!(sealed, Seal::Unknown(_)), "{sealed:?}");
+    }
+    let before = table.asked();
+    assert!(verifier.catch_up().await.is_err());
+    assert_eq!(table.asked(), before + MISSING);
+    tokio::time::advance(FORGOTTEN).await;
+    assert_eq!(verifier.catch_up().await, Ok(()));
+    assert_eq!(table.asked(), before + MISSING);
+}
+
+#[tokio::test]
+async fn certificates_are_fetched_over_http() {
+    let large = "x".repeat(65 * 1024);
+    let router = axum::Router::new()
+        .route("/good.pem", axum::routing::get(CERTIFICATE))
+        .route("/large.pem", axum::routing::get(large))
+        .route("/text.pem", axum::routing::get("no certificate"));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let aws = crate::fake_aws::FakeAws::start(Vec::new()).await;
+    let http = Http::new(&aws.config);
+    let get = |path: &str| {
+        let url = format!("http://{address}{path}");
+        let http = &http;
+        async move { http.fetch(&url).await }
+    };
+    let want = fetch::read(CERTIFICATE.as_bytes()).expect("a certificate");
+    assert_eq!(get("/good.pem").await, Ok(want));
+    for (path, why) in [
+        ("/none.pem", "404"),
+        ("/large.pem", "larger"),
+        ("/text.pem", "no certificate"),
+    ] {
+        let error = get(path).await.expect_err(path);
+        assert!(error.contains(why), "{path}: {error}");
+    }
+    let nobody = Http::new(&aws.config)
+        .fetch("http://127.0.0.1:1/x.pem")
+        .await;
+    assert!(nobody.is_err(), "{nobody:?}");
+}
