@@ -80,7 +80,9 @@ impl World {
         local_options.metric_resolution = Duration::from_secs(10);
         local_options.metric_delay = Duration::from_secs(2);
         local_options.statement_latency = options.statement_latency;
-        let local = Local::start(local_options).await?;
+        // Its message has its cause already.
+        let local = Local::start(local_options).await;
+        let local = local.map_err(|error| anyhow::anyhow!("{error}"))?;
         setup(binaries, &local, &path).await?;
         let (autoscaler, decisions_url) = autoscaler(binaries, &local, &path, &dir)?;
         local.follow_decisions(decisions_url);
