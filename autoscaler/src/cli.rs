@@ -53,9 +53,10 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct CatalogueArgs {
-    /// The catalogue.
-    #[arg(long, value_name = "FILE")]
-    catalogue: PathBuf,
+    /// The catalogue; given again, each file is laid over those before it:
+    /// maps are merged, scalars and lists replaced.
+    #[arg(long, required = true, value_name = "FILE")]
+    catalogue: Vec<PathBuf>,
     /// Accept alarm periods under 60 s, which AWS's own metrics do not have.
     #[arg(long)]
     allow_short_periods: bool,

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use stepfleet_activity::Catalogue;
-use stepfleet_activity::catalogue::{Faults, ReadOptions, read};
+use stepfleet_activity::catalogue::{Faults, ReadOptions, read_all};
 
 use crate::signal::Trust;
 
 /// The last good catalogue and what follows from it.
 pub(crate) struct Config {
-    path: PathBuf,
+    paths: Vec<PathBuf>,
     options: ReadOptions,
     pub(crate) catalogue: Catalogue,
     pub(crate) trust: Trust,
@@ -18,11 +18,11 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    pub(crate) fn load(path: PathBuf, options: ReadOptions) -> Result<Self, Faults> {
-        let catalogue = read(&path, &options)?;
+    pub(crate) fn load(paths: Vec<PathBuf>, options: ReadOptions) -> Result<Self, Faults> {
+        let catalogue = read_all(&paths, &options)?;
         let trust = Trust::of(&catalogue);
         Ok(Self {
-            path,
+            paths,
             options,
             catalogue,
             trust,
@@ -30,9 +30,9 @@ impl Config {
         })
     }
 
-    /// Reads the file again. Whether it is good; a faulty one changes nothing.
+    /// Reads the files again. Whether it is good; a faulty one changes nothing.
     pub(crate) fn reload(&mut self) -> bool {
-        match read(&self.path, &self.options) {
+        match read_all(&self.paths, &self.options) {
             Ok(catalogue)
                 if catalogue.fleet != self.catalogue.fleet
                     || catalogue.aws != self.catalogue.aws =>
@@ -77,7 +77,7 @@ mod tests {
         let write = |text: &str| std::fs::write(file.path(), text).expect("written");
         write(GOOD);
         let options = ReadOptions::default();
-        let mut config = Config::load(file.path().to_owned(), options).expect("good");
+        let mut config = Config::load(vec![file.path().to_owned()], options).expect("good");
         let log = Log::default();
         // what is written, whether it is good, the bounds then, what was said so far
         let steps = [
@@ -114,7 +114,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), GOOD).expect("written");
         let options = ReadOptions::default();
-        let mut config = Config::load(file.path().to_owned(), options).expect("good");
+        let mut config = Config::load(vec![file.path().to_owned()], options).expect("good");
         assert_eq!(config.trust.alarms().count(), 3);
         let two = format!("{GOOD}  b: {{handler: other, deployment: d}}\n");
         std::fs::write(file.path(), two).expect("written");

@@ -262,7 +262,7 @@ const OURS: Option<Fence> = Some(Fence {
 fn start(world: &Arc<World>, fence: Option<Fence>) -> Running {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), CATALOGUE).expect("written");
-    let config = Config::load(file.path().to_owned(), ReadOptions::default()).expect("good");
+    let config = Config::load(vec![file.path().to_owned()], ReadOptions::default()).expect("good");
     let shared = Arc::new(Shared::new(Metrics::new().expect("metrics")));
     shared.ready(Part::Lease);
     let (fence, fenced) = watch::channel(fence);

@@ -64,6 +64,10 @@ async fn exit_codes_and_what_is_said() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = catalogue(folder.path(), CATALOGUE);
     let good = path.to_str().expect("text");
+    let overlay = folder.path().join("overlay.yaml");
+    let text = "deployments: {pods: {replicas: {max: 1}}}\n";
+    std::fs::write(&overlay, text).expect("written");
+    let overlay = overlay.to_str().expect("text");
     let faulty = folder.path().join("faulty.yaml");
     let text = CATALOGUE.replace("min: 2, max: 5", "min: 7, max: 5");
     std::fs::write(&faulty, text.replace("handler: x", "handlr: x")).expect("written");
@@ -85,6 +89,12 @@ async fn exit_codes_and_what_is_said() {
         (&[], 64, &[], &["Usage"]),
         (&["rum"], 64, &[], &["run"]),
         (&["check"], 64, &[], &["--catalogue"]),
+        (
+            &["check", "--catalogue", good, "--catalogue", overlay],
+            64,
+            &[],
+            &["replicas.min", "found min 2 above max 1"],
+        ),
         (
             &["check", "--catalogue", "none.yaml"],
             64,
