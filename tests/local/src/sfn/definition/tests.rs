@@ -4,9 +4,16 @@ use super::*;
 
 const ARN: &str = "arn:aws:states:eu-west-1:123456789012:activity:demo-a";
 
+fn parse(text: &str) -> Result<Definition, String> {
+    Definition::parse(text).map_err(|faults| {
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        faults.join("; ")
+    })
+}
+
 fn one(state: Value) -> Result<Definition, String> {
     let all = json!({"StartAt": "S", "States": {"S": state, "T": {"Type": "Succeed"}}});
-    Definition::parse(&all.to_string())
+    parse(&all.to_string())
 }
 
 fn with(state: &Value, key: &str, value: Value) -> Value {
@@ -234,14 +241,10 @@ fn the_top_is_checked_and_all_faults_are_told() {
         ),
     ];
     for (definition, want) in cases {
-        let faults = Definition::parse(&definition.to_string()).expect_err(want);
+        let faults = parse(&definition.to_string()).expect_err(want);
         assert!(faults.contains(want), "{definition}\n  {faults}");
     }
-    assert!(
-        Definition::parse("{")
-            .expect_err("no JSON")
-            .contains("INVALID_JSON")
-    );
+    assert!(parse("{").expect_err("no JSON").contains("INVALID_JSON"));
     let two =
         one(json!({"Type": "Wait", "Seconds": -1, "Nonsense": 1, "Next": "T"})).expect_err("two");
     assert!(
