@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::time::{sleep_until, timeout};
 
 use super::StepFunctions;
 use super::dataflow::sized;
@@ -20,6 +19,9 @@ use super::progress::{Place, Progress};
 pub(super) struct Run {
     pub(super) service: Arc<StepFunctions>,
     pub(super) arn: Arc<str>,
+    /// How often it had been redriven: what is left of an earlier run says
+    /// nothing in a later one.
+    pub(super) round: usize,
     pub(super) definition: Arc<Definition>,
     /// What `$$` is.
     pub(super) context: Value,
@@ -37,7 +39,10 @@ pub(super) type Step = (Value, Then);
 pub(super) async fn run(mut run: Run, input: Value) {
     let limit = run.definition.timeout;
     let driven = match limit {
-        Some(limit) => timeout(limit, run.drive(input)).await,
+        Some(limit) => {
+            let timers = run.service.context.timers.clone();
+            timers.timeout(limit, run.drive(input)).await
+        }
         None => Ok(run.drive(input).await),
     };
     let end = match driven {
@@ -45,7 +50,7 @@ pub(super) async fn run(mut run: Run, input: Value) {
         Ok(Ok(output)) => End::Succeeded(output.to_string()),
         Ok(Err(failure)) => End::Failed(failure),
     };
-    run.service.end(&run.arn, end);
+    run.service.end((&run.arn, run.round), end);
 }
 
 // === impl Run ===
@@ -69,6 +74,7 @@ impl Run {
         Self {
             service: Arc::clone(service),
             arn: Arc::clone(arn),
+            round: 0,
             definition: Arc::clone(&revision.definition),
             context,
             last: 0,
@@ -142,7 +148,8 @@ impl Run {
 
     /// Adds to the history what follows from the last event of this thread.
     pub(super) fn log(&mut self, event: Event) {
-        self.last = self.service.log(&self.arn, event.after(self.last));
+        let run = (&*self.arn, self.round);
+        self.last = self.service.log(run, event.after(self.last));
     }
 
     async fn step(&mut self, state: &State, raw: Value) -> Result<Step, Failure> {
@@ -159,7 +166,8 @@ impl Run {
                 ))
             }
             Kind::Wait(until, then) => {
-                sleep_until(self.until(until, &input)?).await;
+                let until = self.until(until, &input)?;
+                self.service.context.timers.sleep_until(until).await;
                 Ok((
                     self.select(state.output_path.as_ref(), &input)?,
                     then.clone(),
@@ -181,6 +189,7 @@ impl Run {
 struct Inside {
     service: Arc<StepFunctions>,
     arn: Arc<str>,
+    round: usize,
     aborted: &'static str,
     entered: usize,
     left: bool,
@@ -193,6 +202,7 @@ impl Inside {
         Self {
             service: Arc::clone(&run.service),
             arn: Arc::clone(&run.arn),
+            round: run.round,
             aborted: state.events().aborted,
             entered: run.last,
             left: false,
@@ -204,7 +214,8 @@ impl Drop for Inside {
     fn drop(&mut self) {
         if !self.left {
             let event = Event::new(self.service.now(), self.aborted);
-            self.service.log(&self.arn, event.after(self.entered));
+            let run = (&*self.arn, self.round);
+            self.service.log(run, event.after(self.entered));
         }
     }
 }

@@ -211,14 +211,26 @@ impl StepFunctions {
         self.lock().counts
     }
 
-    /// Ends a run, unless it has ended.
-    pub(super) fn end(&self, arn: &str, end: End) {
-        self.lock().end(arn, self.now(), end);
+    /// Ends a run that has come to its end, unless it was ended.
+    pub(super) fn end(&self, (arn, round): (&str, usize), end: End) {
+        let mut state = self.lock();
+        if !state.is_running(arn, round) {
+            return;
+        }
+        state.end(arn, self.now(), end);
+        if let Some(execution) = state.executions.get_mut(arn) {
+            // Its memory is kept as long as it could be aborted.
+            execution.task = None;
+        }
     }
 
     /// Adds to a run's history, and tells how long it is; 0 where the run has ended.
-    pub(super) fn log(&self, arn: &str, event: Event) -> usize {
-        self.lock().log(arn, event)
+    pub(super) fn log(&self, (arn, round): (&str, usize), event: Event) -> usize {
+        let mut state = self.lock();
+        if !state.is_running(arn, round) {
+            return 0;
+        }
+        state.log(arn, event)
     }
 
     /// The state that was entered with an event: its name, its input and when.
@@ -258,6 +270,11 @@ impl Execution {
         end.map_or("RUNNING", |(_, end)| end.status())
     }
 
+    /// How often it was redriven.
+    pub(super) fn round(&self) -> usize {
+        self.redrives.as_deref().map_or(0, Redrives::count)
+    }
+
     fn again(&self, arn: &str, input: &str) -> Result<Value, AwsError> {
         if self.ended.is_none() && &*self.input == input {
             return Ok(json!({"executionArn": arn, "startDate": epoch(self.started)}));
@@ -278,10 +295,8 @@ impl Execution {
         if let Some((at, _)) = self.ended {
             shown.insert("stopDate".to_owned(), json!(epoch(at)));
         }
-        let redrives = self.redrives.as_deref();
-        let count = redrives.map_or(0, Redrives::count);
-        shown.insert("redriveCount".to_owned(), json!(count));
-        if let Some(at) = redrives.and_then(Redrives::last) {
+        shown.insert("redriveCount".to_owned(), json!(self.round()));
+        if let Some(at) = self.redrives.as_deref().and_then(Redrives::last) {
             shown.insert("redriveDate".to_owned(), json!(epoch(at)));
         }
         shown

@@ -63,7 +63,7 @@ impl StepFunctions {
         let mut run = self.run_again(&arn, execution);
         let input = run.context["Execution"]["Input"].clone();
         let (number, count) = state.reopen(&arn, (now, ask.client_token));
-        run.last = number;
+        (run.last, run.round) = (number, count);
         run.context["Execution"]["RedriveCount"] = json!(count);
         run.context["Execution"]["RedriveTime"] = json!(iso(now));
         let task = tokio::spawn(execution::run(run, input)).abort_handle();

@@ -42,13 +42,16 @@ impl State {
         0
     }
 
-    /// Notes the open attempt; `false` where the execution has ended.
-    pub(super) fn open(&mut self, arn: &str, attempt: u64) -> bool {
-        let Some(execution) = self.executions.get_mut(arn) else {
-            return false;
-        };
-        let runs = execution.ended.is_none();
-        if runs {
+    pub(super) fn is_running(&self, arn: &str, round: usize) -> bool {
+        let execution = self.executions.get(arn);
+        execution.is_some_and(|one| one.ended.is_none() && one.round() == round)
+    }
+
+    /// Notes the open attempt; `false` where the run has ended.
+    pub(super) fn open(&mut self, (arn, round): (&str, usize), attempt: u64) -> bool {
+        let runs = self.is_running(arn, round);
+        let execution = self.executions.get_mut(arn).filter(|_| runs);
+        if let Some(execution) = execution {
             execution.attempts.insert(attempt);
         }
         runs

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::failure::Failure;
 use super::history::{Event, failed};
@@ -15,12 +15,15 @@ use super::reports::token;
 use super::retry::name;
 use super::targets::{Step, Target};
 use super::{State, StepFunctions};
+use crate::timers::Timers;
 
 /// What an activity or a service is asked to do.
 #[derive(Debug)]
 pub(super) struct Order {
     pub(super) target: Target,
     pub(super) execution: Arc<str>,
+    /// Of the run.
+    pub(super) round: usize,
     pub(super) input: String,
     pub(super) timeout: Option<Duration>,
     pub(super) heartbeat: Option<Duration>,
@@ -53,14 +56,17 @@ pub(super) struct Attempt {
 }
 
 /// Times attempts out until the service is gone.
-pub(super) async fn watch(service: Weak<StepFunctions>, due_changed: Arc<Notify>) {
+pub(super) async fn watch(
+    service: Weak<StepFunctions>,
+    (due_changed, timers): (Arc<Notify>, Timers),
+) {
     loop {
         let Some(next) = service.upgrade().map(|service| service.expire()) else {
             return;
         };
         match next {
             // Woken early or not, what is due is looked up again.
-            Some(at) => drop(timeout_at(at, due_changed.notified()).await),
+            Some(at) => drop(timers.timeout_at(at, due_changed.notified()).await),
             None => due_changed.notified().await,
         }
     }
@@ -83,10 +89,10 @@ impl StepFunctions {
             id,
             outcome,
         };
-        if !state.open(&order.execution, id) {
+        if !state.open((&order.execution, order.round), id) {
             return pending;
         }
-        let scheduled = Instant::now();
+        let scheduled = self.instant();
         let target = order.target.clone();
         let details = self.scheduled(&order);
         let event = target.event(self.now(), (Step::Scheduled, details));
@@ -194,7 +200,7 @@ impl StepFunctions {
         let Some(attempt) = state.attempts.get_mut(&id) else {
             return;
         };
-        let now = Instant::now();
+        let now = self.instant();
         attempt.started = Some(now);
         attempt.lapses = attempt.order.heartbeat.map(|span| now + span);
         self.note(state, id, (Step::Started, details));
@@ -237,7 +243,7 @@ impl StepFunctions {
     /// Times out what is due, and tells when to look again.
     fn expire(&self) -> Option<Instant> {
         let mut state = self.lock();
-        let now = Instant::now();
+        let now = self.instant();
         loop {
             let (at, id) = *state.due.first()?;
             if at > now {

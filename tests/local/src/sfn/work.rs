@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep_until};
 
 use super::dataflow::{merge, sized};
 use super::definition::{Number, Resource, State, Task, What, Work};
@@ -32,7 +31,7 @@ impl Run {
                 Err(failure) => failure,
             };
             if let Some(delay) = retries.next(failure.name()) {
-                sleep_until(Instant::now() + delay).await;
+                self.service.context.timers.sleep(delay).await;
                 retried += 1;
                 self.context["State"]["RetryCount"] = json!(retried);
                 continue;
@@ -89,6 +88,7 @@ impl Run {
         let order = Order {
             target,
             execution: self.arn.clone(),
+            round: self.round,
             input: sized(&input, &state.name)?,
             timeout,
             heartbeat,

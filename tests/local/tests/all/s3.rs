@@ -22,6 +22,7 @@ fn open(dir: &Path) -> Arc<S3> {
         dir: dir.to_owned(),
         metric_resolution: Duration::from_secs(60),
         metric_delay: Duration::ZERO,
+        timers: stepfleet_local::timers::Timers::default(),
     })
     .expect("a store")
 }

@@ -29,6 +29,7 @@ fn world() -> World {
         dir: dir.path().to_owned(),
         metric_resolution: Duration::from_secs(60),
         metric_delay: Duration::ZERO,
+        timers: crate::timers::Timers::default(),
     };
     let sqs = Arc::new(Sqs::new(context.clone()));
     let sns = Arc::new(Sns::new(context.clone(), Arc::clone(&sqs)).unwrap());

@@ -356,3 +356,77 @@ fn what_holds_machines_is_read_with_all_that_is_in_it() {
         assert!(faults.contains(want), "{state}\n  {faults}");
     }
 }
+
+#[test]
+fn integrations_are_read_and_refused_with_state_and_field() {
+    let task = |resource: &str, parameters: Value| {
+        json!({"Type": "Task", "Resource": format!("arn:aws:states:::{resource}"),
+            "Parameters": parameters, "Next": "T"})
+    };
+    let publish = json!({"TopicArn": "t", "Message.$": "$.m"});
+    let send = json!({"QueueUrl": "q", "MessageBody": {"t.$": "$$.Task.Token"}});
+    let start = json!({"StateMachineArn.$": "$.arn"});
+    let token = task("sqs:sendMessage.waitForTaskToken", send.clone());
+    for state in [
+        task("sns:publish", publish.clone()),
+        with(&token, "HeartbeatSeconds", json!(5)),
+        task("states:startExecution.sync:2", start.clone()),
+        with(
+            &task("aws-sdk:sns:publish", json!({"Any": 1})),
+            "TimeoutSecondsPath",
+            json!("$.t"),
+        ),
+    ] {
+        assert!(
+            one(state.clone()).is_ok(),
+            "{state}: {:?}",
+            one(state.clone())
+        );
+    }
+    let bad = [
+        (
+            task("lambda:invoke", json!({})),
+            "'lambda:invoke' is not here: of the integrations there are only sns:publish",
+        ),
+        (
+            task("aws-sdk:dynamodb:getItem", json!({})),
+            "'aws-sdk:dynamodb' is not here, only sfn, cloudwatch, sns, sqs, s3, redshiftdata at /States/S/Resource",
+        ),
+        (
+            task("aws-sdk:s3:putBucketAcl", json!({})),
+            "'putBucketAcl' of aws-sdk:s3 is not here (names are in camelCase) at /States/S/Resource",
+        ),
+        (
+            task("sns:publish", with(&publish, "PhoneNumber", json!("1"))),
+            "'PhoneNumber' of sns:publish is not supported here at /States/S/Parameters/PhoneNumber",
+        ),
+        (
+            task("sqs:sendMessage", json!({"QueueUrl": "q"})),
+            "'MessageBody' of sqs:sendMessage is missing at /States/S/Parameters/MessageBody",
+        ),
+        (
+            with(
+                &task("sns:publish", publish.clone()),
+                "HeartbeatSeconds",
+                json!(5),
+            ),
+            "is for activities and .waitForTaskToken: nobody else sends heartbeats at /States/S/HeartbeatSeconds",
+        ),
+        (
+            task("sqs:sendMessage", send),
+            "'$$.Task.Token' is for .waitForTaskToken: an activity gets its token from GetActivityTask at /States/S/Parameters/MessageBody/t.$",
+        ),
+        (
+            json!({"Type": "Task", "Resource": ARN, "Next": "T", "Parameters": {"t.$": "States.Format('{}', $$.Task.Token)"}}),
+            "is for .waitForTaskToken",
+        ),
+        (
+            json!({"Type": "Pass", "InputPath": "$$['Task'].Token", "Next": "T"}),
+            "is for .waitForTaskToken: an activity gets its token from GetActivityTask at /States/S/InputPath",
+        ),
+    ];
+    for (state, want) in bad {
+        let faults = one(state.clone()).expect_err(&state.to_string());
+        assert!(faults.contains(want), "{state}\n  {faults}");
+    }
+}

@@ -116,22 +116,33 @@ pub(super) fn check_token(fields: &Fields<'_>) {
         return;
     }
     let inner = ["Branches", "ItemProcessor", "Iterator"];
-    for (key, value) in fields.iter() {
-        if !inner.contains(&key.as_str()) && names_token(value) {
-            fields.fault(
-                key,
-                "the path '$$.Task.Token' is for .waitForTaskToken: an activity gets its token from GetActivityTask",
-            );
-        }
+    let own = fields
+        .iter()
+        .filter(|(key, _)| !inner.contains(&key.as_str()));
+    for place in own.filter_map(|(key, value)| token_at(value, key.clone())) {
+        fields.fault(
+            &place,
+            "the path '$$.Task.Token' is for .waitForTaskToken: an activity gets its token from GetActivityTask",
+        );
     }
 }
 
-fn names_token(value: &Value) -> bool {
+/// Where a text names the token, if one does.
+fn token_at(value: &Value, at: String) -> Option<String> {
     match value {
-        Value::String(text) => text.contains("$$.Task") || text.contains("$$['Task'"),
-        Value::Array(items) => items.iter().any(names_token),
-        Value::Object(fields) => fields.values().any(names_token),
-        _ => false,
+        Value::String(text) => {
+            let named = text.contains("$$.Task") || text.contains("$$['Task'");
+            named.then_some(at)
+        }
+        Value::Array(items) => {
+            let mut items = items.iter().enumerate();
+            items.find_map(|(index, item)| token_at(item, format!("{at}[{index}]")))
+        }
+        Value::Object(fields) => {
+            let mut fields = fields.iter();
+            fields.find_map(|(key, value)| token_at(value, format!("{at}/{key}")))
+        }
+        _ => None,
     }
 }
 

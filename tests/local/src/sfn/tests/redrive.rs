@@ -222,6 +222,37 @@ async fn timeouts_of_machine_and_state_begin_anew() {
     assert_eq!(bench.ended().await, succeeded(json!(1)));
 }
 
+/// What is left of the run that was stopped is dropped when this one runs already.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_was_given_up_says_nothing_in_the_next() {
+    let bench = Bench::new(json!({}), json!({})).await;
+    bench.begin(json!({"S": work("w", end())}), json!({})).await;
+    let (_, _, old) = bench.task().await;
+    bench
+        .ok("StopExecution", json!({"executionArn": RUN}))
+        .await;
+    bench.redrive().await;
+    let (_, _, token) = bench.task().await;
+    let late = json!({"taskToken": old, "output": "1"});
+    assert_eq!(bench.refused("SendTaskSuccess", late).await, "TaskTimedOut");
+    bench.succeed(&token, json!(2)).await;
+    assert_eq!(bench.ended().await, succeeded(json!(2)));
+    let kinds = [
+        "ExecutionStarted",
+        "TaskStateEntered",
+        "ActivityScheduled",
+        "ActivityStarted",
+        "ExecutionAborted",
+        "ExecutionRedriven",
+        "ActivityScheduled",
+        "ActivityStarted",
+        "ActivitySucceeded",
+        "TaskStateExited",
+        "ExecutionSucceeded",
+    ];
+    assert_eq!(bench.kinds().await, kinds);
+}
+
 /// Each kind of state that can be the one that failed is done again.
 #[tokio::test(start_paused = true)]
 async fn a_choice_is_made_again_and_a_fail_fails_again() {
