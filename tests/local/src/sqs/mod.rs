@@ -2,6 +2,7 @@
 
 mod attributes;
 mod batch;
+mod faults;
 mod queue;
 mod requests;
 
