@@ -46,17 +46,25 @@ async fn signals(local: &Local, catalogue: &Catalogue) -> Result<String, StartEr
         "deadLetterTargetArn": local.context.arn("sqs", &dead),
         "maxReceiveCount": MOST_RECEIVES,
     });
-    let queues = [
-        (&dead, json!({})),
-        (&name, json!({"RedrivePolicy": policy.to_string()})),
-    ];
+    let topic = local.context.arn("sns", &name);
+    let queue = local.context.arn("sqs", &name);
+    let access = json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": queue,
+            "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+        }],
+    });
+    let attributes = json!({"Policy": access.to_string(), "RedrivePolicy": policy.to_string()});
+    let queues = [(&dead, json!({})), (&name, attributes)];
     for (queue, attributes) in queues {
         let body = json!({"QueueName": queue, "Attributes": attributes});
         let made = local.sqs.call("CreateQueue", body).await;
         made.map_err(StartError::setup(format!("queue {queue}")))?;
     }
-    let topic = local.context.arn("sns", &name);
-    let queue = local.context.arn("sqs", &name);
     let subscription = [
         ("TopicArn", topic.as_str()),
         ("Protocol", "sqs"),

@@ -11,7 +11,7 @@ use self::envelope::Signer;
 use self::parameters::Parameters;
 use crate::cloudwatch::ActionSink;
 use crate::server::query::{Form, element};
-use crate::sqs::{Attributes, Outgoing, Sqs};
+use crate::sqs::{Attributes, Outgoing, Sender, Sqs};
 use crate::{AwsError, Context};
 
 /// Where the certificate is served that envelopes are signed with.
@@ -107,7 +107,13 @@ impl Sns {
                     ..Outgoing::default()
                 }
             };
-            if let Err(error) = self.sqs.deliver(&subscription.queue_arn, outgoing) {
+            let sender = Sender {
+                service: "sns.amazonaws.com",
+                source_arn: topic_arn,
+                source_account: &self.context.account,
+            };
+            let queue = &subscription.queue_arn;
+            if let Err(error) = self.sqs.deliver(queue, outgoing, &sender) {
                 // AWS retries and then drops it; a local queue does not come back.
                 tracing::warn!(topic = topic_arn, queue = subscription.queue_arn, %error,
                     "a notification could not be delivered");

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod batch;
+mod policy;
 mod queue;
 mod requests;
 
@@ -15,6 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub(crate) use self::attributes::{Attribute, Attributes};
+pub(crate) use self::policy::Sender;
 use self::queue::{Message, Queue, check};
 pub(crate) use self::requests::Outgoing;
 use self::requests::{
@@ -69,12 +71,31 @@ impl Sqs {
         }
     }
 
-    /// Puts a message into the queue with this ARN, as a topic does.
+    /// Puts a message into the queue with this ARN, as a topic or a bucket does.
     ///
     /// # Errors
-    /// `QueueDoesNotExist`.
-    pub(crate) fn deliver(&self, arn: &str, outgoing: Outgoing) -> Result<(), AwsError> {
+    /// `QueueDoesNotExist`; `AccessDenied` where its policy does not let the
+    /// sender in.
+    pub(crate) fn deliver(
+        &self,
+        arn: &str,
+        outgoing: Outgoing,
+        sender: &Sender<'_>,
+    ) -> Result<(), AwsError> {
         let name = arn.rsplit(':').next().unwrap_or_default();
+        if self.arn(name) != arn {
+            return Err(missing(arn));
+        }
+        let lets_in = with(&mut self.lock(), name, |queue| queue.lets_in(sender, arn))?;
+        if !lets_in {
+            return Err(AwsError::new(
+                "AccessDenied",
+                format!(
+                    "the policy of {arn} does not let {} send for {}",
+                    sender.service, sender.source_arn
+                ),
+            ));
+        }
         self.put(name, outgoing).map(drop)
     }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::attributes::Attributes;
+use super::policy::{Policy, Sender};
 use crate::AwsError;
 
 /// A message that waits or is being worked on.
@@ -65,8 +66,11 @@ pub(super) fn check(attributes: &BTreeMap<String, String>) -> Result<(), AwsErro
         if *most > 0 && number.is_none_or(|number| number > *most) {
             return Err(invalid(format!("{name} is 0 to {most}, not {value}")));
         }
-        if name == "RedrivePolicy" && !value.is_empty() {
-            redrive(value)?;
+        match name.as_str() {
+            _ if value.is_empty() => {}
+            "RedrivePolicy" => drop(redrive(value)?),
+            "Policy" => drop(Policy::parse(value)?),
+            _ => {}
         }
     }
     Ok(())
@@ -129,6 +133,14 @@ impl Queue {
             "" => None,
             policy => redrive(policy).ok(),
         }
+    }
+
+    /// Whether the policy lets a service send; without one nobody but the
+    /// account itself may.
+    pub(super) fn lets_in(&self, sender: &Sender<'_>, arn: &str) -> bool {
+        // It was read when it was set.
+        let policy = Policy::parse(self.setting("Policy")).ok();
+        policy.is_some_and(|policy| policy.allows(sender, arn))
     }
 
     /// Every attribute that `GetQueueAttributes` may say.

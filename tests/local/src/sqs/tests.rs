@@ -34,8 +34,7 @@ fn deliver(sqs: &Sqs, body: &str) {
         body: body.to_owned(),
         ..Outgoing::default()
     };
-    let arn = "arn:aws:sqs:eu-west-1:123456789012:q";
-    sqs.deliver(arn, outgoing).unwrap();
+    sqs.put("q", outgoing).unwrap();
 }
 
 #[tokio::test(start_paused = true)]

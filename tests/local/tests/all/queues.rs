@@ -5,7 +5,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
-    MessageAttributeValue, SendMessageBatchRequestEntry,
+    MessageAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry,
 };
 
 use crate::aws::{self, Aws, refused};
@@ -21,7 +21,11 @@ impl Bench {
     async fn new() -> Self {
         let aws = aws::start(|_| {}).await;
         let sqs = Client::new(&aws.config);
-        let made = sqs.create_queue().queue_name("q").send().await.unwrap();
+        let made = sqs.create_queue().queue_name("q").attributes(
+            QueueAttributeName::Policy,
+            aws::open_policy("sns.amazonaws.com"),
+        );
+        let made = made.send().await.unwrap();
         Self {
             sqs,
             sns: aws_sdk_sns::Client::new(&aws.config),
