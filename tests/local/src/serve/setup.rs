@@ -70,10 +70,14 @@ async fn signals(local: &Local, catalogue: &Catalogue) -> Result<String, StartEr
         ("Protocol", "sqs"),
         ("Endpoint", &queue),
     ];
-    let calls: [(&str, &[(&str, &str)]); 2] = [
-        ("CreateTopic", &[("Name", &name)]),
-        ("Subscribe", &subscription),
+    // AWS's default is version 1, over SHA-1.
+    let topic_input = [
+        ("Name", name.as_str()),
+        ("Attributes.entry.1.key", "SignatureVersion"),
+        ("Attributes.entry.1.value", "2"),
     ];
+    let calls: [(&str, &[(&str, &str)]); 2] =
+        [("CreateTopic", &topic_input), ("Subscribe", &subscription)];
     for (action, fields) in calls {
         let form = fields
             .iter()
