@@ -66,8 +66,43 @@ struct RawConfig {
     #[serde(default = "default_lease")]
     #[schemars(extend("x-kind" = "duration, 5s to 1day"))]
     lease: String,
+    /// How far a run goes to find bad files and to load the rest.
+    #[serde(default)]
+    isolate: RawIsolate,
+    /// Whom to tell of files that cannot be loaded; nobody unless said.
+    notify: Option<RawNotify>,
 }
 
+/// How far a run goes to find bad files.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawIsolate {
+    /// COPYs in one run at most. With 1, a bad file stops its batch, and nothing is moved.
+    #[schemars(range(min = 1, max = 1_000))]
+    attempts: u32,
+}
+
+impl Default for RawIsolate {
+    fn default() -> Self {
+        Self { attempts: 20 }
+    }
+}
+
+/// Whom to tell, and from when on.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawNotify {
+    /// The ARN of an SNS topic. It is told at least once.
+    topic: String,
+    /// From so many files in `failed/` on, whenever one is added.
+    #[serde(default = "default_failed_files")]
+    #[schemars(range(min = 1))]
+    failed_files: u64,
+}
+
+fn default_failed_files() -> u64 {
+    1
+}
 fn default_max_files() -> u64 {
     200
 }
@@ -95,6 +130,20 @@ pub struct LoadConfig {
     pub settle: Duration,
     /// For how long a table is held before another may take over.
     pub lease: Duration,
+    /// COPYs in one run at most.
+    pub isolate_attempts: u32,
+    /// Whom to tell of files that cannot be loaded.
+    pub notify: Option<Notify>,
+}
+
+/// Whom to tell of files that cannot be loaded, at least once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Notify {
+    /// The ARN of an SNS topic.
+    pub topic: String,
+    /// From so many files in `failed/` on.
+    pub failed_files: u64,
 }
 
 impl LoadConfig {
@@ -130,16 +179,51 @@ impl LoadConfig {
                 "found ``; allowed is the name of a warehouse".to_owned(),
             ));
         }
+        let isolate_attempts = raw.isolate.attempts;
+        if !(1..=1_000).contains(&isolate_attempts) {
+            faults.push(fault(
+                "isolate.attempts",
+                format!("found {isolate_attempts}; allowed is 1 to 1000"),
+            ));
+        }
+        let notify = raw.notify.map(|raw| raw.check(&mut faults));
         if !faults.is_empty() {
             return Err(faults);
         }
         Ok(Self {
+            isolate_attempts,
+            notify,
             warehouse: raw.warehouse,
             max_files,
             max_bytes: max_bytes.unwrap_or_default(),
             settle,
             lease,
         })
+    }
+}
+
+impl RawNotify {
+    fn check(self, faults: &mut Vec<ConfigFault>) -> Notify {
+        let parts: Vec<&str> = self.topic.split(':').collect();
+        let topic = matches!(parts.as_slice(), ["arn", partition, "sns", _, _, name]
+            if partition.starts_with("aws") && !name.is_empty());
+        if !topic {
+            faults.push(fault(
+                "notify.topic",
+                format!(
+                    "found `{}`; allowed is the ARN of a topic, `arn:aws:sns:<region>:<account>:<name>`",
+                    self.topic
+                ),
+            ));
+        }
+        if self.failed_files == 0 {
+            let message = "found 0; allowed is 1 or more".to_owned();
+            faults.push(fault("notify.failed_files", message));
+        }
+        Notify {
+            topic: self.topic,
+            failed_files: self.failed_files,
+        }
     }
 }
 
@@ -224,13 +308,23 @@ mod tests {
     #[test]
     fn every_fault_is_said_with_its_path() {
         let faults = LoadConfig::read(
-            &json!({"warehouse": "", "max_files": 0, "max_bytes": "x", "settle": "soon", "lease": "1s"}),
+            &json!({"warehouse": "", "max_files": 0, "max_bytes": "x", "settle": "soon", "lease": "1s",
+                "isolate": {"attempts": 0}, "notify": {"topic": "alerts", "failed_files": 0}}),
         )
         .expect_err("all wrong");
         let paths: Vec<_> = faults.iter().map(|fault| fault.path.as_str()).collect();
         assert_eq!(
             paths,
-            ["max_files", "max_bytes", "settle", "lease", "warehouse"]
+            [
+                "max_files",
+                "max_bytes",
+                "settle",
+                "lease",
+                "warehouse",
+                "isolate.attempts",
+                "notify.topic",
+                "notify.failed_files"
+            ]
         );
         let faults =
             LoadConfig::read(&json!({"warehouse": "main", "max_flies": 3})).expect_err("typo");

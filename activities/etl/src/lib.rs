@@ -6,8 +6,10 @@ mod call;
 mod cancel;
 mod commit;
 mod config;
+mod failed;
 mod finish;
 mod input;
+mod isolate;
 mod lease;
 mod load;
 mod metrics;
@@ -15,8 +17,11 @@ mod outside;
 mod parts;
 mod plan;
 mod redshift;
+mod reprocess;
 mod s3;
 pub mod setup;
+mod signals;
+mod sns;
 mod sql;
 mod states;
 #[cfg(test)]
@@ -27,6 +32,7 @@ use stepfleet_activity::{CancelSafety, HandlerSpec};
 pub use config::{LoadConfig, SetUpError};
 pub use input::{Format, LoadInput, LoadOutput};
 pub use load::{Clients, S3Load};
+pub use reprocess::{Fate, Reprocess, ReprocessError, Reprocessed, reprocess};
 
 /// The handlers of this crate, as a binary lists and checks them.
 pub fn handlers() -> Vec<HandlerSpec> {

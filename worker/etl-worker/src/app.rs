@@ -1,13 +1,17 @@
 //! Which handlers this binary has, and how each is made.
 
+use std::process::ExitCode;
+
 use aws_config::SdkConfig;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use stepfleet_activity::HandlerSpec;
 use stepfleet_activity::catalogue::{Activity, Catalogue};
 use stepfleet_etl::{Clients, S3Load, setup};
-use stepfleet_worker::cli::{App, BoxActivity, SetupOptions};
+use stepfleet_worker::cli::{App, BoxActivity, CommandCall, SetupOptions};
 use stepfleet_worker::{BoxError, handler_fn};
+
+use crate::reprocess;
 
 /// The ETL activities.
 pub(crate) struct Etl;
@@ -67,6 +71,25 @@ impl App for Etl {
         }
         .boxed()
     }
+
+    fn commands(&self) -> Vec<clap::Command> {
+        vec![reprocess::command()]
+    }
+
+    fn run_command<'a>(
+        &'a self,
+        call: CommandCall<'a>,
+    ) -> BoxFuture<'a, Result<ExitCode, BoxError>> {
+        reprocess::run(call).boxed()
+    }
+}
+
+/// Bucket names go into the path where an endpoint of one's own is set.
+pub(crate) fn s3(aws: &SdkConfig) -> aws_sdk_s3::Client {
+    let config = aws_sdk_s3::config::Builder::from(aws)
+        .force_path_style(aws.endpoint_url().is_some())
+        .build();
+    aws_sdk_s3::Client::from_conf(config)
 }
 
 fn s3_load(
@@ -74,14 +97,11 @@ fn s3_load(
     catalogue: &Catalogue,
     activity: &Activity,
 ) -> Result<BoxActivity, BoxError> {
-    // Bucket names go into the path where an endpoint of one's own is set.
-    let s3 = aws_sdk_s3::config::Builder::from(aws)
-        .force_path_style(aws.endpoint_url().is_some())
-        .build();
     let clients = Clients {
-        s3: aws_sdk_s3::Client::from_conf(s3),
+        s3: s3(aws),
         redshiftdata: aws_sdk_redshiftdata::Client::new(aws),
         cloudwatch: aws_sdk_cloudwatch::Client::new(aws),
+        sns: aws_sdk_sns::Client::new(aws),
     };
     let load = S3Load::new(clients, catalogue, activity)?;
     Ok(BoxActivity::new(handler_fn(move |input, context| {

@@ -1,6 +1,7 @@
 //! `etl-worker`: runs the ETL activities of a catalogue.
 
 mod app;
+mod reprocess;
 
 use std::process::ExitCode;
 

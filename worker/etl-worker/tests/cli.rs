@@ -129,6 +129,8 @@ fn handlers_say_what_their_config_and_input_are() {
         "max_files whole number, 1 to 10000 200 Files in one load at most.",
         "max_bytes bytes, like 512MB or 1GiB 1GiB Bytes in one load at most; a single file over it is loaded alone.",
         "settle duration, 0s to 1day 10s How long an object must have been there before it is loaded.",
+        "isolate.attempts whole number, 1 to 1000 20 COPYs in one run at most. With 1, a bad file stops its batch, and nothing is moved.",
+        "notify.topic text required The ARN of an SNS topic. It is told at least once.",
         "format csv | json required How the files are written.",
         "header true | false false Whether each CSV file begins with a line of names.",
         "columns list of text none The columns in the files' order; without them, the table's own.",
@@ -195,11 +197,23 @@ fn help_teaches_by_example() {
             "--role-arn arn:aws:iam::123456789012:role/load-states",
         ),
         (&["setup", "--help"], "[env: STEPFLEET_STATES_ROLE=]"),
+        (&["--help"], "Move failed files back to incoming/"),
+        (
+            &["reprocess", "--help"],
+            "etl-worker reprocess --catalogue fleet.yaml --bucket my-bucket --prefix orders/ --dry-run",
+        ),
     ] {
         let (code, text, _) = run(args);
         assert_eq!(code, Some(0), "{args:?}");
         assert!(text.contains(says), "{says} is not in\n{text}");
     }
+    let half = ["reprocess", "--bucket", "land", "--prefix", "orders"];
+    let (code, _, error) = run(&half);
+    assert_eq!(code, Some(64));
+    assert!(error.contains("a prefix that ends in /"), "{error}");
+    let (code, _, error) = run(&["reprocess", "--bucket", "land"]);
+    assert_eq!(code, Some(64));
+    assert!(error.contains("name the catalogue"), "{error}");
     let (code, _, error) = run(&["setup", "--role-arn", "load-states"]);
     assert_eq!(code, Some(64));
     assert!(

@@ -4,5 +4,7 @@ mod cases;
 mod closed;
 mod crash;
 mod faulty;
+mod isolation;
+mod reprocessing;
 mod statements;
 mod world;

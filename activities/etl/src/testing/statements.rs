@@ -36,6 +36,10 @@ pub(super) struct Db {
     bad: BTreeMap<i64, BadFile>,
     /// Whether the Data API has forgotten the statements, as after 24 hours.
     pub(super) forgotten: bool,
+    /// Whether the table takes any row, as one that was mended.
+    pub(super) lenient: bool,
+    /// Whether no file can be loaded, whatever it is.
+    pub(super) refuses: bool,
     /// Whether of two loads in flight the one submitted last commits first.
     pub(super) newest_first: bool,
 }
@@ -203,7 +207,10 @@ impl World {
                 .body(key)
                 .ok_or_else(|| format!("{url} does not exist"))?;
             let body = String::from_utf8(body).expect("text");
-            if let Some(bad) = bad(url, &body) {
+            if db.refuses || body.contains("ugly") {
+                return Err("the warehouse does not like it".to_owned());
+            }
+            if let Some(bad) = bad(url, &body).filter(|_| !db.lenient) {
                 db.bad.insert(query(at), bad);
                 return Err("Load into table failed".to_owned());
             }
@@ -252,8 +259,9 @@ impl World {
         }
     }
 
-    pub(super) fn bad_file(&self, query: i64) -> Option<BadFile> {
-        lock(&self.db).bad.get(&query).cloned()
+    pub(super) fn bad_files(&self, query: Option<i64>) -> Vec<BadFile> {
+        let bad = query.and_then(|query| lock(&self.db).bad.get(&query).cloned());
+        bad.into_iter().collect()
     }
 
     pub(super) fn mark_verified(&self, batch_id: &str) {
