@@ -45,6 +45,17 @@ enum Size {
     Text(String),
 }
 
+/// How a batch comes into Redshift, exactly once in either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Commit {
+    /// Statements of the loader's own, in one transaction.
+    #[default]
+    Transaction,
+    /// `CALL stepfleet.load_batch(...)`, which `etl-worker setup` makes.
+    Procedure,
+}
+
 /// `config` of `etl.s3-load`, as it is written.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -66,6 +77,9 @@ struct RawConfig {
     #[serde(default = "default_lease")]
     #[schemars(extend("x-kind" = "duration, 5s to 1day"))]
     lease: String,
+    /// How a batch comes into Redshift: by statements, or by a stored procedure.
+    #[serde(default)]
+    commit: Commit,
     /// How far a run goes to find bad files and to load the rest.
     #[serde(default)]
     isolate: RawIsolate,
@@ -78,13 +92,16 @@ struct RawConfig {
 #[serde(deny_unknown_fields)]
 struct RawIsolate {
     /// COPYs in one run at most. With 1, a bad file stops its batch, and nothing is moved.
+    #[serde(default = "default_attempts")]
     #[schemars(range(min = 1, max = 1_000))]
     attempts: u32,
 }
 
 impl Default for RawIsolate {
     fn default() -> Self {
-        Self { attempts: 20 }
+        Self {
+            attempts: default_attempts(),
+        }
     }
 }
 
@@ -100,6 +117,9 @@ struct RawNotify {
     failed_files: u64,
 }
 
+fn default_attempts() -> u32 {
+    20
+}
 fn default_failed_files() -> u64 {
     1
 }
@@ -130,6 +150,8 @@ pub struct LoadConfig {
     pub settle: Duration,
     /// For how long a table is held before another may take over.
     pub lease: Duration,
+    /// How a batch comes into Redshift.
+    pub commit: Commit,
     /// COPYs in one run at most.
     pub isolate_attempts: u32,
     /// Whom to tell of files that cannot be loaded.
@@ -191,6 +213,7 @@ impl LoadConfig {
             return Err(faults);
         }
         Ok(Self {
+            commit: raw.commit,
             isolate_attempts,
             notify,
             warehouse: raw.warehouse,

@@ -29,7 +29,7 @@ mod testing;
 
 use stepfleet_activity::{CancelSafety, HandlerSpec};
 
-pub use config::{LoadConfig, SetUpError};
+pub use config::{Commit, LoadConfig, Notify, SetUpError};
 pub use input::{Format, LoadInput, LoadOutput};
 pub use load::{Clients, S3Load};
 pub use reprocess::{Fate, Reprocess, ReprocessError, Reprocessed, reprocess};

@@ -68,7 +68,7 @@ impl S3Load {
         Ok(Self {
             loader: Arc::new(Loader {
                 store: clients.s3,
-                warehouse: DataApi::new(clients.redshiftdata, warehouse.clone()),
+                warehouse: DataApi::new(clients.redshiftdata, warehouse.clone()).by(config.commit),
                 signals: Outlets {
                     cloudwatch: clients.cloudwatch,
                     sns: clients.sns,

@@ -7,10 +7,13 @@ use stepfleet_activity::catalogue::{self, Activity, Catalogue};
 use crate::call::CallError;
 use crate::redshift::DataApi;
 use crate::states::{self, StateMachine};
-use crate::{redshift, sql};
+use crate::{Commit, LoadConfig, redshift, sql};
 
 /// The loader's state machine; `${...}` are filled in per activity.
 const S3_LOAD: &str = include_str!("../../state-machines/s3-load.asl.json");
+
+/// The handler that it drives.
+const S3_LOAD_HANDLER: &str = "etl.s3-load";
 
 /// The clients that setting up works with.
 #[derive(Debug, Clone)]
@@ -38,6 +41,7 @@ enum Step {
     Activity(String),
     StateMachine(StateMachine),
     Ledger(String, catalogue::Warehouse),
+    Procedure(String, catalogue::Warehouse),
 }
 
 impl fmt::Display for SetupStep {
@@ -52,6 +56,11 @@ impl fmt::Display for SetupStep {
             Step::Ledger(name, warehouse) => write!(
                 formatter,
                 "create schema stepfleet with the ledger and its locks in warehouse {name}, database {}",
+                warehouse.database
+            ),
+            Step::Procedure(name, warehouse) => write!(
+                formatter,
+                "create or replace procedure stepfleet.load_batch in warehouse {name}, database {}",
                 warehouse.database
             ),
         }
@@ -76,7 +85,7 @@ pub fn plan(catalogue: &Catalogue, role_arn: Option<&str>) -> Vec<SetupStep> {
     for activity in catalogue.activities.values() {
         let name = activity.arn.rsplit(':').next().unwrap_or(&activity.arn);
         steps.push(SetupStep(Step::Activity(name.to_owned())));
-        if activity.handler == "etl.s3-load" {
+        if activity.handler == S3_LOAD_HANDLER {
             let name = format!("{}-{}", catalogue.fleet, activity.name);
             steps.push(SetupStep(Step::StateMachine(StateMachine {
                 arn: catalogue.aws.arn("states", &format!("stateMachine:{name}")),
@@ -86,12 +95,32 @@ pub fn plan(catalogue: &Catalogue, role_arn: Option<&str>) -> Vec<SetupStep> {
             })));
         }
     }
-    let warehouses = catalogue.warehouses.iter();
-    steps.extend(
-        warehouses
-            .map(|(name, warehouse)| SetupStep(Step::Ledger(name.clone(), warehouse.clone()))),
-    );
+    for (name, warehouse) in &catalogue.warehouses {
+        let (name, warehouse) = (name.clone(), warehouse.clone());
+        steps.push(SetupStep(Step::Ledger(name.clone(), warehouse.clone())));
+        if calls(catalogue, &name) {
+            steps.push(SetupStep(Step::Procedure(name, warehouse)));
+        }
+    }
     steps
+}
+
+/// Whether a loader of this warehouse loads by the procedure.
+fn calls(catalogue: &Catalogue, warehouse: &str) -> bool {
+    let loaders = catalogue.activities.values();
+    let mut loaders = loaders.filter(|activity| activity.handler == S3_LOAD_HANDLER);
+    loaders.any(|activity| {
+        LoadConfig::read(&activity.config)
+            .is_ok_and(|config| config.warehouse == warehouse && config.commit == Commit::Procedure)
+    })
+}
+
+/// What setting up runs in a warehouse, for those who run it by hand: the schema,
+/// the ledger, its locks, and the procedure.
+pub fn ddl() -> Vec<String> {
+    let mut statements = sql::ddl();
+    statements.push(sql::procedure());
+    statements
 }
 
 impl SetupStep {
@@ -114,6 +143,10 @@ async fn take(clients: &Clients, step: &Step) -> Result<(), CallError> {
         Step::Ledger(_, warehouse) => {
             let warehouse = DataApi::new(clients.redshiftdata.clone(), warehouse.clone());
             warehouse.run_all(sql::ddl()).await
+        }
+        Step::Procedure(_, warehouse) => {
+            let warehouse = DataApi::new(clients.redshiftdata.clone(), warehouse.clone());
+            warehouse.run(&sql::procedure(), &[]).await.map(drop)
         }
     }
 }

@@ -73,15 +73,37 @@ impl App for Etl {
     }
 
     fn commands(&self) -> Vec<clap::Command> {
-        vec![reprocess::command()]
+        vec![reprocess::command(), ddl()]
     }
 
     fn run_command<'a>(
         &'a self,
         call: CommandCall<'a>,
     ) -> BoxFuture<'a, Result<ExitCode, BoxError>> {
-        reprocess::run(call).boxed()
+        async move {
+            match call.name {
+                reprocess::NAME => reprocess::run(call).await,
+                _ => {
+                    for statement in setup::ddl() {
+                        println!("{statement};\n");
+                    }
+                    Ok(ExitCode::SUCCESS)
+                }
+            }
+        }
+        .boxed()
     }
+}
+
+fn ddl() -> clap::Command {
+    clap::Command::new("ddl")
+        .about("Print the SQL that setup runs in a warehouse, with stepfleet.load_batch")
+        .after_help(
+            "For warehouses in which the worker may not create anything: somebody who may runs this.
+
+Example:
+  etl-worker ddl --catalogue fleet.yaml > stepfleet.sql",
+        )
 }
 
 /// Bucket names go into the path where an endpoint of one's own is set.

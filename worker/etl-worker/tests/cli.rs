@@ -129,6 +129,7 @@ fn handlers_say_what_their_config_and_input_are() {
         "max_files whole number, 1 to 10000 200 Files in one load at most.",
         "max_bytes bytes, like 512MB or 1GiB 1GiB Bytes in one load at most; a single file over it is loaded alone.",
         "settle duration, 0s to 1day 10s How long an object must have been there before it is loaded.",
+        "commit transaction | procedure transaction How a batch comes into Redshift: by statements, or by a stored procedure.",
         "isolate.attempts whole number, 1 to 1000 20 COPYs in one run at most. With 1, a bad file stops its batch, and nothing is moved.",
         "notify.topic text required The ARN of an SNS topic. It is told at least once.",
         "format csv | json required How the files are written.",
@@ -183,6 +184,23 @@ fn overlays_are_merged_printed_and_blamed() {
     let place = "wrong.yaml:3:25: activities.load.config.max_flies: `max_flies` is no key here";
     assert!(error.contains(place), "{error}");
     assert!(error.contains("did you mean `max_files`?"), "{error}");
+}
+
+#[test]
+fn the_sql_of_a_warehouse_is_printed_for_those_who_run_it_by_hand() {
+    let folder = folder("ddl");
+    let good = write(&folder, "good.yaml", CATALOGUE);
+    let (code, text, error) = run(&["ddl", "--catalogue", &good]);
+    assert_eq!(code, Some(0), "{error}");
+    for part in [
+        "CREATE SCHEMA IF NOT EXISTS stepfleet;",
+        "CREATE TABLE IF NOT EXISTS stepfleet.ledger (",
+        "CREATE TABLE IF NOT EXISTS stepfleet.lock_31 (",
+        "CREATE OR REPLACE PROCEDURE stepfleet.load_batch(",
+        "$load_batch$ LANGUAGE plpgsql;",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ activities:
   load:
     handler: etl.s3-load
     deployment: pods
-    config: {warehouse: main}
+    config: {warehouse: main, commit: procedure}
   notify:
     handler: acme.notify
     deployment: pods
@@ -68,6 +68,11 @@ impl Cloud {
                 let name = arn.rsplit(':').next().unwrap_or_default();
                 self.machines.insert(name.to_owned(), machine);
                 Json(json!({"updateDate": 1})).into_response()
+            }
+            "RedshiftData.ExecuteStatement" => {
+                let sql = body["Sql"].as_str().unwrap_or_default().to_owned();
+                *self.statements.entry(sql).or_default() += 1;
+                Json(json!({"Id": "s1"})).into_response()
             }
             "RedshiftData.BatchExecuteStatement" => {
                 for sql in body["Sqls"].as_array().into_iter().flatten() {
@@ -142,6 +147,7 @@ async fn a_dry_run_says_everything_and_calls_nothing() {
             "would create or update state machine demo-load with role arn:aws:iam::123456789012:role/stepfleet-demo-states",
             "would create activity demo-notify",
             "would create schema stepfleet with the ledger and its locks in warehouse main, database dev",
+            "would create or replace procedure stepfleet.load_batch in warehouse main, database dev",
         ]
     );
     assert_eq!(*cloud.lock().unwrap(), Cloud::default());
@@ -173,7 +179,8 @@ async fn doing_it_again_changes_nothing_and_another_role_is_taken() {
     };
     assert_eq!(updates(&second), 0, "the same definition and role");
     for (sql, times) in &second.statements {
-        assert!(sql.contains(" IF NOT EXISTS "), "{sql} is not repeatable");
+        let repeatable = sql.contains(" IF NOT EXISTS ") || sql.starts_with("CREATE OR REPLACE ");
+        assert!(repeatable, "{sql} is not repeatable");
         assert_eq!(*times, 2, "{sql}");
     }
     let other = "arn:aws:iam::123456789012:role/other";

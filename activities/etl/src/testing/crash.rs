@@ -6,6 +6,7 @@ use stepfleet_activity::{Attempt, Class};
 
 use super::faulty::{Dies, Run, execution, run_as};
 use super::world::{World, lock};
+use crate::Commit;
 
 const FILES: [(&str, &str); 3] = [
     ("a.csv", "1,10\n2,20\n"),
@@ -17,6 +18,17 @@ const LATE: (&str, &str) = ("late.csv", "7,70\n");
 const BAD: [(&str, &str); 2] = [("bad.csv", "8,8\n9,bad\n"), ("b/ugly 'x'+.csv", "9,ugly\n")];
 const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:alerts";
 
+/// What is loaded, and by which statements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mode(Files, Commit);
+
+const MODES: [Mode; 4] = [
+    Mode(Files::Good, Commit::Transaction),
+    Mode(Files::Good, Commit::Procedure),
+    Mode(Files::Mixed, Commit::Transaction),
+    Mode(Files::Mixed, Commit::Procedure),
+];
+
 /// What is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Files {
@@ -26,12 +38,15 @@ enum Files {
     Mixed,
 }
 
-impl Files {
-    const ALL: [Self; 2] = [Self::Good, Self::Mixed];
-
+impl Mode {
     fn world(self) -> World {
         let world = World::new();
-        let bad = if self == Self::Mixed { &BAD[..] } else { &[] };
+        lock(&world.db).procedure = self.1 == Commit::Procedure;
+        let bad = if self.0 == Files::Mixed {
+            &BAD[..]
+        } else {
+            &[]
+        };
         for (name, body) in FILES.iter().chain(bad) {
             world.arrive(name, body);
         }
@@ -43,9 +58,9 @@ impl Files {
     fn assert_done(self, world: &World, late: &[(&str, &str)], what: &str) {
         world.assert_loaded_once(&[FILES.as_slice(), late].concat(), what);
         let failed: Vec<String> = world.failed().into_iter().map(|(name, _)| name).collect();
-        match self {
-            Self::Good => assert_eq!(failed, [""; 0], "{what}"),
-            Self::Mixed => {
+        match self.0 {
+            Files::Good => assert_eq!(failed, [""; 0], "{what}"),
+            Files::Mixed => {
                 assert_eq!(failed, ["b/ugly 'x'+.csv", "bad.csv"], "{what}");
                 let notices: Vec<String> = world
                     .notices()
@@ -93,8 +108,8 @@ async fn run(world: &World, attempt: &Attempt, dies: Dies) -> Run {
 }
 
 /// How many calls a load makes that nothing disturbs.
-async fn calls(files: Files) -> usize {
-    let world = files.world();
+async fn calls(mode: Mode) -> usize {
+    let world = mode.world();
     let run = run(&world, &execution(&world), Dies::Never).await;
     let calls = run.calls.len();
     let puts = run.calls.iter().filter(|call| **call == "put").count();
@@ -102,9 +117,9 @@ async fn calls(files: Files) -> usize {
     let parts = run.calls.iter().filter(|call| **call == "copy_part");
     assert_eq!(parts.count(), 3, "15 bytes in parts of 7");
     let told = run.calls.contains(&"notify");
-    assert_eq!(told, files == Files::Mixed);
+    assert_eq!(told, mode.0 == Files::Mixed);
     assert_eq!(run.output().rows, 6);
-    files.assert_done(&world, &[], "no crash");
+    mode.assert_done(&world, &[], "no crash");
     calls
 }
 
@@ -161,12 +176,12 @@ fn stop(world: &World, warehouse: Warehouse) {
 }
 
 /// One crash at every call, of every kind, before every kind of successor.
-async fn crash_everywhere(files: Files, kinds: [fn(usize) -> Dies; 2], late: &[(&str, &str)]) {
-    for dies in (1..=calls(files).await).flat_map(|call| kinds.map(|kind| kind(call))) {
+async fn crash_everywhere(mode: Mode, kinds: [fn(usize) -> Dies; 2], late: &[(&str, &str)]) {
+    for dies in (1..=calls(mode).await).flat_map(|call| kinds.map(|kind| kind(call))) {
         for warehouse in WAREHOUSES {
             for who in [Next::Retry, Next::Tick] {
-                let what = format!("{files:?}, {dies:?}, {warehouse:?}, {who:?}, {late:?}");
-                let world = files.world();
+                let what = format!("{mode:?}, {dies:?}, {warehouse:?}, {who:?}, {late:?}");
+                let world = mode.world();
                 let first = execution(&world);
                 let crashed = run(&world, &first, dies).await;
                 assert!(crashed.result.is_none(), "{what}: it died");
@@ -175,7 +190,7 @@ async fn crash_everywhere(files: Files, kinds: [fn(usize) -> Dies; 2], late: &[(
                 }
                 stop(&world, warehouse);
                 recover(&world, &first, (who, &what)).await;
-                files.assert_done(&world, late, &what);
+                mode.assert_done(&world, late, &what);
             }
         }
     }
@@ -183,33 +198,33 @@ async fn crash_everywhere(files: Files, kinds: [fn(usize) -> Dies; 2], late: &[(
 
 #[tokio::test(start_paused = true)]
 async fn a_crash_at_any_call_loses_and_doubles_nothing() {
-    for files in Files::ALL {
-        crash_everywhere(files, [Dies::Before, Dies::After], &[]).await;
+    for mode in MODES {
+        crash_everywhere(mode, [Dies::Before, Dies::After], &[]).await;
     }
 }
 
 /// The next run's batch is another one then, and holds the first one's files.
 #[tokio::test(start_paused = true)]
 async fn a_file_that_arrives_after_the_crash_changes_nothing() {
-    for files in Files::ALL {
-        crash_everywhere(files, [Dies::Before, Dies::After], &[LATE]).await;
+    for mode in MODES {
+        crash_everywhere(mode, [Dies::Before, Dies::After], &[LATE]).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_crash_in_the_run_after_the_crash_changes_nothing() {
-    let files = Files::Good;
-    let calls = calls(files).await;
+    let mode = MODES[0];
+    let calls = calls(mode).await;
     for first_death in deaths(calls) {
         for second_death in deaths(calls) {
             let what = format!("{first_death:?}, then {second_death:?}");
-            let world = files.world();
+            let world = mode.world();
             let first = execution(&world);
             run(&world, &first, first_death).await;
             let second = next(&world, &first, Next::Tick);
             run(&world, &second, second_death).await;
             recover(&world, &second, (Next::Tick, &what)).await;
-            files.assert_done(&world, &[], &what);
+            mode.assert_done(&world, &[], &what);
         }
     }
 }
@@ -218,8 +233,8 @@ async fn a_crash_in_the_run_after_the_crash_changes_nothing() {
 /// may be at work already.
 #[tokio::test(start_paused = true)]
 async fn a_handler_dropped_at_any_call_loses_and_doubles_nothing() {
-    for files in Files::ALL {
+    for mode in MODES {
         let drops = [Dies::DroppedBefore as fn(usize) -> Dies, Dies::DroppedAfter];
-        crash_everywhere(files, drops, &[]).await;
+        crash_everywhere(mode, drops, &[]).await;
     }
 }

@@ -191,8 +191,9 @@ impl Warehouse for Faulty {
         .await
     }
 
-    async fn bad_files(&self, _: &str, query: Option<i64>) -> Answer<Vec<BadFile>> {
-        self.call("bad_files", |world| world.bad_files(query)).await
+    async fn bad_files(&self, batch_id: &str, query: Option<i64>) -> Answer<Vec<BadFile>> {
+        self.call("bad_files", |world| world.bad_files(batch_id, query))
+            .await
     }
 
     async fn mark_verified(&self, batch_id: &str, _: Loaded) -> Answer<()> {
