@@ -47,16 +47,7 @@ impl S3Load {
         catalogue: &Catalogue,
         activity: &Activity,
     ) -> Result<Self, SetUpError> {
-        let config = LoadConfig::read(&activity.config).map_err(|faults| {
-            let faults: Vec<String> = faults
-                .iter()
-                .map(|fault| format!("{}: {}", fault.path, fault.message))
-                .collect();
-            SetUpError::Config {
-                activity: activity.name.clone(),
-                faults: faults.join("; "),
-            }
-        })?;
+        let config = LoadConfig::of(activity)?;
         let Some(warehouse) = catalogue.warehouses.get(&config.warehouse) else {
             let known: Vec<&str> = catalogue.warehouses.keys().map(String::as_str).collect();
             return Err(SetUpError::UnknownWarehouse {

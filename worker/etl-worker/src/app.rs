@@ -7,11 +7,11 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use stepfleet_activity::HandlerSpec;
 use stepfleet_activity::catalogue::{Activity, Catalogue};
-use stepfleet_etl::{Clients, S3Load, setup};
+use stepfleet_etl::{Clients, S3Load, S3Plan, setup};
 use stepfleet_worker::cli::{App, BoxActivity, CommandCall, SetupOptions};
 use stepfleet_worker::{BoxError, handler_fn};
 
-use crate::reprocess;
+use crate::{reprocess, trigger};
 
 /// The ETL activities.
 pub(crate) struct Etl;
@@ -42,6 +42,7 @@ impl App for Etl {
         async move {
             match activity.handler.as_str() {
                 "etl.s3-load" => s3_load(aws, catalogue, activity),
+                "etl.s3-plan" => s3_plan(aws, catalogue, activity),
                 other => Err(format!("no handler {other:?} in this binary").into()),
             }
         }
@@ -57,6 +58,7 @@ impl App for Etl {
         async move {
             let clients = setup::Clients {
                 sfn: aws_sdk_sfn::Client::new(aws),
+                cloudwatch: aws_sdk_cloudwatch::Client::new(aws),
                 redshiftdata: aws_sdk_redshiftdata::Client::new(aws),
             };
             for step in setup::plan(catalogue, options.role_arn.as_deref()) {
@@ -73,7 +75,7 @@ impl App for Etl {
     }
 
     fn commands(&self) -> Vec<clap::Command> {
-        vec![reprocess::command(), ddl()]
+        vec![reprocess::command(), trigger::command(), ddl()]
     }
 
     fn run_command<'a>(
@@ -83,6 +85,7 @@ impl App for Etl {
         async move {
             match call.name {
                 reprocess::NAME => reprocess::run(call).await,
+                trigger::NAME => trigger::run(call).await,
                 _ => {
                     for statement in setup::ddl() {
                         println!("{statement};\n");
@@ -114,18 +117,33 @@ pub(crate) fn s3(aws: &SdkConfig) -> aws_sdk_s3::Client {
     aws_sdk_s3::Client::from_conf(config)
 }
 
+fn clients(aws: &SdkConfig) -> Clients {
+    Clients {
+        s3: s3(aws),
+        redshiftdata: aws_sdk_redshiftdata::Client::new(aws),
+        cloudwatch: aws_sdk_cloudwatch::Client::new(aws),
+        sns: aws_sdk_sns::Client::new(aws),
+    }
+}
+
+fn s3_plan(
+    aws: &SdkConfig,
+    catalogue: &Catalogue,
+    activity: &Activity,
+) -> Result<BoxActivity, BoxError> {
+    let plan = S3Plan::new(clients(aws), catalogue, activity)?;
+    Ok(BoxActivity::new(handler_fn(move |input, context| {
+        let plan = plan.clone();
+        async move { plan.run(input, context).await }
+    })))
+}
+
 fn s3_load(
     aws: &SdkConfig,
     catalogue: &Catalogue,
     activity: &Activity,
 ) -> Result<BoxActivity, BoxError> {
-    let clients = Clients {
-        s3: s3(aws),
-        redshiftdata: aws_sdk_redshiftdata::Client::new(aws),
-        cloudwatch: aws_sdk_cloudwatch::Client::new(aws),
-        sns: aws_sdk_sns::Client::new(aws),
-    };
-    let load = S3Load::new(clients, catalogue, activity)?;
+    let load = S3Load::new(clients(aws), catalogue, activity)?;
     Ok(BoxActivity::new(handler_fn(move |input, context| {
         let load = load.clone();
         async move { load.run(input, context).await }

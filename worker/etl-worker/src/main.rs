@@ -2,6 +2,7 @@
 
 mod app;
 mod reprocess;
+mod trigger;
 
 use std::process::ExitCode;
 

@@ -62,6 +62,11 @@ fn what_it_cannot_serve_is_usage_and_says_why() {
     let foreign = write(&folder, "foreign.yaml", &foreign);
     let wrong = CATALOGUE.replace("etl.s3-load", "etl.s3-laod");
     let wrong = write(&folder, "wrong.yaml", &wrong);
+    let planless = CATALOGUE.replace(
+        "handler: resize.plan\n    deployment: pods",
+        "handler: etl.s3-plan\n    deployment: pods\n    config: {load: laod}",
+    );
+    let planless = write(&folder, "planless.yaml", &planless);
     let table: &[(&[&str], &str)] = &[
         (&[], "name the catalogue: --catalogue fleet.yaml"),
         (
@@ -87,6 +92,10 @@ fn what_it_cannot_serve_is_usage_and_says_why() {
         (
             &["check", "--catalogue", &wrong],
             "did you mean `etl.s3-load`?",
+        ),
+        (
+            &["check", "--catalogue", &planless],
+            "activities.resize.config.load: found `laod`; there is no such activity of etl.s3-load, there are: load",
         ),
         (
             &["check", "--catalogue", "nowhere.yaml"],
@@ -135,6 +144,13 @@ fn handlers_say_what_their_config_and_input_are() {
         "format csv | json required How the files are written.",
         "header true | false false Whether each CSV file begins with a line of names.",
         "columns list of text none The columns in the files' order; without them, the table's own.",
+    ] {
+        assert!(squeezed.iter().any(|one| one == line), "{line}\n{text}");
+    }
+    for line in [
+        "load text required The loader's activity: its `loads` are planned, and it runs them.",
+        "watch.above whole number 1000 More files than this are too many...",
+        "trigger.debounce duration, 1s to 15m 10s Events of so long start one execution.",
     ] {
         assert!(squeezed.iter().any(|one| one == line), "{line}\n{text}");
     }
@@ -216,6 +232,10 @@ fn help_teaches_by_example() {
         ),
         (&["setup", "--help"], "[env: STEPFLEET_STATES_ROLE=]"),
         (&["--help"], "Move failed files back to incoming/"),
+        (
+            &["trigger", "--help"],
+            "an event never names what is\nloaded",
+        ),
         (
             &["reprocess", "--help"],
             "etl-worker reprocess --catalogue fleet.yaml --bucket my-bucket --prefix orders/ --dry-run",

@@ -5,6 +5,7 @@ mod closed;
 mod crash;
 mod faulty;
 mod isolation;
+mod planning;
 mod reprocessing;
 mod statements;
 mod world;

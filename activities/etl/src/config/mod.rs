@@ -1,12 +1,19 @@
 //! The loader's settings in the catalogue: as written, and as checked.
 
+mod standing;
+
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use stepfleet_activity::catalogue::{not_one_of, read_config};
+use stepfleet_activity::catalogue::{Activity, not_one_of, read_config};
 use stepfleet_activity::{Catalogue, ConfigFault};
+
+use crate::input::LoadInput;
+use standing::{RawTrigger, RawWatch};
+pub use standing::{TriggerConfig, WatchConfig};
 
 /// A settings object that cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +38,19 @@ pub enum SetUpError {
         /// What there is.
         known: String,
     },
+}
+
+impl SetUpError {
+    pub(crate) fn new(activity: &Activity, faults: &[ConfigFault]) -> Self {
+        let faults: Vec<String> = faults
+            .iter()
+            .map(|fault| format!("{}: {}", fault.path, fault.message))
+            .collect();
+        Self::Config {
+            activity: activity.name.clone(),
+            faults: faults.join("; "),
+        }
+    }
 }
 
 /// A number of bytes: an integer, or a text like `512MB` or `1GiB`.
@@ -85,6 +105,13 @@ struct RawConfig {
     isolate: RawIsolate,
     /// Whom to tell of files that cannot be loaded; nobody unless said.
     notify: Option<RawNotify>,
+    /// What is always loaded, each as the input of a run: for `trigger`, `watch` and `etl.s3-plan`.
+    #[serde(default)]
+    loads: Vec<LoadInput>,
+    /// What wakes the loader for new files, beside a schedule: `etl-worker trigger`.
+    trigger: Option<RawTrigger>,
+    /// Alarms about what waits, for each table of `loads`: `etl-worker setup` makes them.
+    watch: Option<RawWatch>,
 }
 
 /// How far a run goes to find bad files.
@@ -156,6 +183,12 @@ pub struct LoadConfig {
     pub isolate_attempts: u32,
     /// Whom to tell of files that cannot be loaded.
     pub notify: Option<Notify>,
+    /// What is always loaded.
+    pub loads: Vec<LoadInput>,
+    /// What wakes the loader.
+    pub trigger: Option<TriggerConfig>,
+    /// Alarms about what waits.
+    pub watch: Option<WatchConfig>,
 }
 
 /// Whom to tell of files that cannot be loaded, at least once.
@@ -169,6 +202,11 @@ pub struct Notify {
 }
 
 impl LoadConfig {
+    /// Of an activity whose handler is the loader.
+    pub(crate) fn of(activity: &Activity) -> Result<Self, SetUpError> {
+        Self::read(&activity.config).map_err(|faults| SetUpError::new(activity, &faults))
+    }
+
     /// Reads and checks `config`.
     ///
     /// # Errors
@@ -193,8 +231,9 @@ impl LoadConfig {
                 "allowed is a positive number of bytes, like 1073741824, 512MB or 1GiB".to_owned(),
             ));
         }
-        let settle = duration("settle", &raw.settle, Duration::ZERO, &mut faults);
-        let lease = duration("lease", &raw.lease, Duration::from_secs(5), &mut faults);
+        let settle = duration("settle", &raw.settle, Duration::ZERO..=DAY, &mut faults);
+        let least = Duration::from_secs(5);
+        let lease = duration("lease", &raw.lease, least..=DAY, &mut faults);
         if raw.warehouse.is_empty() {
             faults.push(fault(
                 "warehouse",
@@ -209,6 +248,13 @@ impl LoadConfig {
             ));
         }
         let notify = raw.notify.map(|raw| raw.check(&mut faults));
+        standing::loads(&raw.loads, &mut faults);
+        let trigger = raw.trigger.map(|raw| raw.check(&mut faults));
+        let watch = raw.watch.map(|raw| raw.check(&mut faults));
+        if raw.loads.is_empty() && (trigger.is_some() || watch.is_some()) {
+            let message = "found none; `trigger` and `watch` are about these".to_owned();
+            faults.push(fault("loads", message));
+        }
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -216,6 +262,9 @@ impl LoadConfig {
             commit: raw.commit,
             isolate_attempts,
             notify,
+            loads: raw.loads,
+            trigger,
+            watch,
             warehouse: raw.warehouse,
             max_files,
             max_bytes: max_bytes.unwrap_or_default(),
@@ -227,18 +276,7 @@ impl LoadConfig {
 
 impl RawNotify {
     fn check(self, faults: &mut Vec<ConfigFault>) -> Notify {
-        let parts: Vec<&str> = self.topic.split(':').collect();
-        let topic = matches!(parts.as_slice(), ["arn", partition, "sns", _, _, name]
-            if partition.starts_with("aws") && !name.is_empty());
-        if !topic {
-            faults.push(fault(
-                "notify.topic",
-                format!(
-                    "found `{}`; allowed is the ARN of a topic, `arn:aws:sns:<region>:<account>:<name>`",
-                    self.topic
-                ),
-            ));
-        }
+        arn("notify.topic", &self.topic, "sns", faults);
         if self.failed_files == 0 {
             let message = "found 0; allowed is 1 or more".to_owned();
             faults.push(fault("notify.failed_files", message));
@@ -270,15 +308,37 @@ fn fault(path: &str, message: String) -> ConfigFault {
     ConfigFault::new(path, message)
 }
 
-fn duration(path: &str, text: &str, min: Duration, faults: &mut Vec<ConfigFault>) -> Duration {
-    let max = Duration::from_secs(24 * 60 * 60);
+/// Whether it is the ARN of something that a service has.
+fn arn(path: &str, text: &str, service: &str, faults: &mut Vec<ConfigFault>) {
+    let parts: Vec<&str> = text.split(':').collect();
+    let fine = matches!(parts.as_slice(), ["arn", partition, of, _, _, name]
+        if partition.starts_with("aws") && *of == service && !name.is_empty());
+    if !fine {
+        let message = format!(
+            "found `{text}`; allowed is an ARN like `arn:aws:{service}:<region>:<account>:<name>`"
+        );
+        faults.push(fault(path, message));
+    }
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn duration(
+    path: &str,
+    text: &str,
+    range: RangeInclusive<Duration>,
+    faults: &mut Vec<ConfigFault>,
+) -> Duration {
     match humantime::parse_duration(text) {
-        Ok(duration) if (min..=max).contains(&duration) => duration,
+        Ok(duration) if range.contains(&duration) => duration,
         _ => {
-            let least = humantime::format_duration(min);
+            let least = humantime::format_duration(*range.start());
+            let most = humantime::format_duration(*range.end());
             faults.push(fault(
                 path,
-                format!("found `{text}`; allowed is a duration of {least} to 1day, like 30s or 5m"),
+                format!(
+                    "found `{text}`; allowed is a duration of {least} to {most}, like 30s or 5m"
+                ),
             ));
             Duration::ZERO
         }
@@ -332,7 +392,11 @@ mod tests {
     fn every_fault_is_said_with_its_path() {
         let faults = LoadConfig::read(
             &json!({"warehouse": "", "max_files": 0, "max_bytes": "x", "settle": "soon", "lease": "1s",
-                "isolate": {"attempts": 0}, "notify": {"topic": "alerts", "failed_files": 0}}),
+                "isolate": {"attempts": 0}, "notify": {"topic": "alerts", "failed_files": 0},
+                "loads": [{"bucket": "land", "table": "t", "format": "csv"},
+                    {"bucket": "land", "table": "public.t", "format": "csv"}],
+                "trigger": {"queue": "events", "debounce": "1h"},
+                "watch": {"topic": "alerts", "for": "90s", "not_falling": "2days"}}),
         )
         .expect_err("all wrong");
         let paths: Vec<_> = faults.iter().map(|fault| fault.path.as_str()).collect();
@@ -346,9 +410,19 @@ mod tests {
                 "warehouse",
                 "isolate.attempts",
                 "notify.topic",
-                "notify.failed_files"
+                "notify.failed_files",
+                "loads[0]",
+                "loads[1]",
+                "trigger.queue",
+                "trigger.debounce",
+                "watch.topic",
+                "watch.for",
+                "watch.not_falling"
             ]
         );
+        let nothing = json!({"warehouse": "main", "trigger": {"queue": "https://sqs/1/q"}});
+        let faults = LoadConfig::read(&nothing).expect_err("nothing to wake for");
+        assert_eq!(faults[0].path, "loads");
         let faults =
             LoadConfig::read(&json!({"warehouse": "main", "max_flies": 3})).expect_err("typo");
         assert_eq!(faults[0].path, "max_flies");
