@@ -10,6 +10,7 @@ use aws_sdk_cloudwatch::types::{
     ComparisonOperator, Metric, MetricDataQuery, MetricDatum, MetricStat, StateValue, Statistic,
 };
 use aws_sdk_sqs::config::Credentials;
+use aws_sdk_sqs::types::QueueAttributeName;
 use stepfleet_activity::SystemClock;
 use stepfleet_local::Context;
 use stepfleet_local::cloudwatch::{ActionSink, CloudWatch};
@@ -71,6 +72,10 @@ async fn an_alarm_reaches_the_queue_and_is_deleted() {
     let queue = sqs
         .create_queue()
         .queue_name("demo-signals")
+        .attributes(
+            QueueAttributeName::Policy,
+            crate::aws::open_policy("sns.amazonaws.com"),
+        )
         .send()
         .await
         .unwrap();
