@@ -34,7 +34,7 @@ fn world() -> World {
     let sqs = Arc::new(Sqs::new(context.clone()));
     let sns = Arc::new(Sns::new(context.clone(), Arc::clone(&sqs)).unwrap());
     let cloudwatch = Arc::new(CloudWatch::new(context.clone(), Arc::clone(&sns) as _));
-    let s3 = S3::open(&context).unwrap();
+    let s3 = S3::open(&context, Arc::clone(&sqs)).unwrap();
     World {
         sfn: StepFunctions::new(context, Arc::clone(&cloudwatch) as _),
         others: Others {
@@ -88,7 +88,10 @@ async fn topics_are_spoken_to_in_json() {
     assert_eq!(made, json!({"TopicArn": TOPIC}));
     let listed = ok(Service::Sns, "ListTopics", json!({})).await;
     assert_eq!(listed, json!({"Topics": [{"TopicArn": TOPIC}]}));
-    ok(Service::Sqs, "CreateQueue", json!({"QueueName": "q"})).await;
+    let policy = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": QUEUE}]});
+    let create = json!({"QueueName": "q", "Attributes": {"Policy": policy.to_string()}});
+    ok(Service::Sqs, "CreateQueue", create).await;
     let subscribe = json!({"TopicArn": TOPIC, "Protocol": "sqs", "Endpoint": QUEUE,
         "Attributes": {"RawMessageDelivery": "true"}});
     let subscribed = ok(Service::Sns, "Subscribe", subscribe).await;

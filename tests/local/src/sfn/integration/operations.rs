@@ -93,11 +93,20 @@ const STEP_FUNCTIONS: &[&str] = &[
 
 const CLOUDWATCH: &[&str] = &[
     "DeleteAlarms",
+    "DescribeAlarmHistory",
     "DescribeAlarms",
+    "DescribeAlarmsForMetric",
+    "DisableAlarmActions",
+    "EnableAlarmActions",
     "GetMetricData",
+    "GetMetricStatistics",
+    "ListMetrics",
+    "ListTagsForResource",
     "PutMetricAlarm",
     "PutMetricData",
     "SetAlarmState",
+    "TagResource",
+    "UntagResource",
 ];
 
 const SNS: &[&str] = &[
@@ -105,11 +114,13 @@ const SNS: &[&str] = &[
     "DeleteTopic",
     "GetSubscriptionAttributes",
     "GetTopicAttributes",
+    "ListSubscriptions",
     "ListSubscriptionsByTopic",
     "ListTopics",
     "Publish",
     "PublishBatch",
     "SetSubscriptionAttributes",
+    "SetTopicAttributes",
     "Subscribe",
     "Unsubscribe",
 ];
@@ -123,12 +134,18 @@ const SQS: &[&str] = &[
     "DeleteQueue",
     "GetQueueAttributes",
     "GetQueueUrl",
+    "ListDeadLetterSourceQueues",
+    "ListMessageMoveTasks",
+    "ListQueueTags",
     "ListQueues",
     "PurgeQueue",
     "ReceiveMessage",
     "SendMessage",
     "SendMessageBatch",
     "SetQueueAttributes",
+    "StartMessageMoveTask",
+    "TagQueue",
+    "UntagQueue",
 ];
 
 const S3: &[&str] = &[
