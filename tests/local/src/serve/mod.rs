@@ -1,6 +1,7 @@
 //! Everything together: AWS on one port, the cluster on another.
 
 mod error;
+mod integrations;
 mod options;
 mod setup;
 
@@ -114,6 +115,13 @@ impl Local {
         cluster
             .write_kubeconfig(&ports.cluster.1)
             .map_err(|error| StartError::dir(&context.dir, error))?;
+        sfn.reach(Arc::new(integrations::Others {
+            cloudwatch: Arc::clone(&cloudwatch),
+            sns: Arc::clone(&sns),
+            sqs: Arc::clone(&sqs),
+            s3: Arc::new(Buckets(Arc::clone(&s3))),
+            redshift: Arc::clone(&redshift),
+        }));
         let mut local = Self {
             context,
             sfn,
@@ -205,7 +213,7 @@ impl Local {
 }
 
 /// S3 as the port asks for it.
-struct Buckets(Arc<S3>);
+pub(super) struct Buckets(Arc<S3>);
 
 #[async_trait]
 impl HttpService for Buckets {
