@@ -1,6 +1,7 @@
 //! The Redshift Data API as its client speaks to it, on one PostgreSQL for all.
 
 mod copy;
+mod copy_options;
 mod procedures;
 mod running;
 mod statements;
@@ -62,6 +63,11 @@ async fn the_data_api() {
             copy::objects_come_packed,
             copy::a_bad_row_is_named_and_nothing_is_loaded,
             copy::a_load_is_in_the_history_also_if_it_is_rolled_back,
+            copy_options::files_are_read_as_the_options_say,
+            copy_options::a_bad_row_is_told_in_redshifts_words,
+            copy_options::so_many_bad_rows_are_allowed,
+            copy_options::a_checked_file_is_not_loaded,
+            copy_options::what_copy_cannot_do_is_said_by_name,
             procedures::a_procedure_loads_once_and_as_one,
             procedures::a_bad_row_fails_the_procedure_and_is_named,
             procedures::a_procedure_may_fill_its_own_temporary_table,
