@@ -18,7 +18,7 @@ const MOST_RECEIVES: &str = "5";
 pub(super) async fn make(
     local: &Local,
     catalogue: &Catalogue,
-    (options, worker): (&LocalOptions, &Path),
+    (options, worker): (&LocalOptions, Option<&Path>),
 ) -> Result<(), StartError> {
     for activity in catalogue.activities.values() {
         let name = activity.arn.rsplit(':').next().unwrap_or_default();
@@ -35,7 +35,10 @@ pub(super) async fn make(
                 .map_err(StartError::setup(format!("alarm {}", spec.name)))?;
         }
     }
-    deployments(local, catalogue, (options, worker))
+    match worker {
+        Some(worker) => deployments(local, catalogue, (options, worker)),
+        None => Ok(()),
+    }
 }
 
 /// Topic, queue, dead-letter queue and subscription; gives the topic.
@@ -46,26 +49,38 @@ async fn signals(local: &Local, catalogue: &Catalogue) -> Result<String, StartEr
         "deadLetterTargetArn": local.context.arn("sqs", &dead),
         "maxReceiveCount": MOST_RECEIVES,
     });
-    let queues = [
-        (&dead, json!({})),
-        (&name, json!({"RedrivePolicy": policy.to_string()})),
-    ];
+    let topic = local.context.arn("sns", &name);
+    let queue = local.context.arn("sqs", &name);
+    let access = json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": queue,
+            "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+        }],
+    });
+    let attributes = json!({"Policy": access.to_string(), "RedrivePolicy": policy.to_string()});
+    let queues = [(&dead, json!({})), (&name, attributes)];
     for (queue, attributes) in queues {
         let body = json!({"QueueName": queue, "Attributes": attributes});
         let made = local.sqs.call("CreateQueue", body).await;
         made.map_err(StartError::setup(format!("queue {queue}")))?;
     }
-    let topic = local.context.arn("sns", &name);
-    let queue = local.context.arn("sqs", &name);
     let subscription = [
         ("TopicArn", topic.as_str()),
         ("Protocol", "sqs"),
         ("Endpoint", &queue),
     ];
-    let calls: [(&str, &[(&str, &str)]); 2] = [
-        ("CreateTopic", &[("Name", &name)]),
-        ("Subscribe", &subscription),
+    // AWS's default is version 1, over SHA-1.
+    let topic_input = [
+        ("Name", name.as_str()),
+        ("Attributes.entry.1.key", "SignatureVersion"),
+        ("Attributes.entry.1.value", "2"),
     ];
+    let calls: [(&str, &[(&str, &str)]); 2] =
+        [("CreateTopic", &topic_input), ("Subscribe", &subscription)];
     for (action, fields) in calls {
         let form = fields
             .iter()
@@ -141,12 +156,13 @@ fn deployments(
     catalogue: &Catalogue,
     (options, worker): (&LocalOptions, &Path),
 ) -> Result<(), StartError> {
-    let Some(path) = &options.catalogue else {
-        return Ok(());
-    };
-    let path = std::path::absolute(path).map_err(|error| StartError::dir(path, error))?;
+    let mut files = Vec::new();
+    for path in &options.catalogues {
+        let path = std::path::absolute(path).map_err(|error| StartError::dir(path, error))?;
+        files.extend(["--catalogue".to_owned(), path.display().to_string()]);
+    }
     for deployment in catalogue.deployments.values() {
-        let mut args = vec!["--catalogue".to_owned(), path.display().to_string()];
+        let mut args = files.clone();
         if options.allow_short_periods {
             args.push("--allow-short-periods".to_owned());
         }
@@ -184,8 +200,11 @@ fn activities<'a>(
         .map(|activity| activity.name.as_str())
 }
 
-/// The worker's binary: looked for before anything is started.
-pub(super) fn worker(options: &LocalOptions) -> Result<PathBuf, StartError> {
+/// The worker's binary: looked for before anything is started, where pods run it.
+pub(super) fn worker(options: &LocalOptions) -> Result<Option<PathBuf>, StartError> {
+    if !options.deployments {
+        return Ok(None);
+    }
     let beside = || {
         let name = format!("etl-worker{}", std::env::consts::EXE_SUFFIX);
         let own = std::env::current_exe().unwrap_or_default();
@@ -193,7 +212,7 @@ pub(super) fn worker(options: &LocalOptions) -> Result<PathBuf, StartError> {
     };
     let path = options.worker.clone().unwrap_or_else(beside);
     if path.exists() {
-        Ok(path)
+        Ok(Some(path))
     } else {
         Err(StartError::NoWorker(path))
     }
