@@ -5,6 +5,7 @@ mod copy_options;
 mod procedures;
 mod running;
 mod statements;
+mod states;
 
 use std::sync::Arc;
 
@@ -15,12 +16,14 @@ use aws_sdk_redshiftdata::operation::execute_statement::builders::ExecuteStateme
 use aws_sdk_redshiftdata::types::{Field, SqlParameter, StatusString};
 use stepfleet_local::s3::S3;
 use stepfleet_local::serve::WarehouseOption;
+use stepfleet_local::timers::Timers;
 
 use crate::aws::{self, until};
 
 struct Bench {
     data: Client,
     s3: Arc<S3>,
+    timers: Timers,
 }
 
 /// Starts each case, and gives those that failed.
@@ -44,10 +47,11 @@ async fn the_data_api() {
     let bench = Arc::new(Bench {
         data: Client::new(&aws.config),
         s3: Arc::clone(&aws.local.s3),
+        timers: aws.local.context.timers.clone(),
     });
     bench.s3.create_bucket("data").unwrap();
     let cases = async {
-        failed!(bench;
+        let mut failed = failed!(bench;
             statements::values_have_their_types,
             statements::a_statement_may_have_no_result_set,
             statements::a_result_comes_in_pages,
@@ -72,11 +76,23 @@ async fn the_data_api() {
             procedures::a_bad_row_fails_the_procedure_and_is_named,
             procedures::a_procedure_may_fill_its_own_temporary_table,
             procedures::what_a_procedure_cannot_do_is_said_by_name,
+            statements::a_list_goes_on_where_it_was,
+            statements::columns_are_described,
+            statements::a_transaction_is_not_for_the_statements,
             running::a_client_token_is_one_execution,
             running::a_cancelled_statement_leaves_nothing,
             running::a_batch_is_cancelled_between_its_statements,
             running::a_lost_connection_is_a_failure,
-        )
+        );
+        // Each moves the time of all: one after the other.
+        failed.extend(failed!(bench; states::a_statement_goes_through_its_states));
+        failed.extend(failed!(bench; states::a_statement_may_be_cancelled_in_any_state));
+        failed.extend(failed!(bench; states::a_statement_runs_for_a_day_at_most));
+        failed.extend(failed!(bench; states::a_batch_tells_how_far_it_is));
+        failed.extend(failed!(bench; states::a_client_token_counts_for_eight_hours));
+        failed.extend(failed!(bench; states::a_result_is_kept_for_a_day));
+        failed.extend(failed!(bench; states::two_hundred_statements_are_active_at_most));
+        failed
     };
     let failed = tokio::task::LocalSet::new().run_until(cases).await;
     aws.local.stop().await;
