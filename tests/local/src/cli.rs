@@ -44,9 +44,17 @@ struct ServeOptions {
     /// Where S3, PostgreSQL, logs and the KUBECONFIG are kept
     #[arg(long, default_value = ".stepfleet")]
     dir: PathBuf,
-    /// Make the activities, alarms, topic, queues and Deployments of this catalogue
+    /// Where others reach AWS: what queue URLs and the signing certificate's URL begin with
+    /// [default: what --listen says, or 127.0.0.1 where that is every address]
+    #[arg(long, value_name = "URL")]
+    advertise: Option<String>,
+    /// Make the activities, alarms, topic, queues and Deployments of this catalogue; given
+    /// again, each file is laid over those before it
     #[arg(long, value_name = "FILE")]
-    catalogue: Option<PathBuf>,
+    catalogue: Vec<PathBuf>,
+    /// Do not run the catalogue's Deployments on the cluster here: a real one does
+    #[arg(long)]
+    no_deployments: bool,
     /// Take a catalogue with alarm periods under 60 s, which AWS/States does not have
     #[arg(long)]
     allow_short_periods: bool,
@@ -152,7 +160,9 @@ impl From<ServeOptions> for LocalOptions {
         Self {
             listen: options.listen,
             cluster_listen: options.cluster_listen,
-            catalogue: options.catalogue,
+            advertise: options.advertise,
+            catalogues: options.catalogue,
+            deployments: !options.no_deployments,
             allow_short_periods: options.allow_short_periods,
             warehouse,
             statement_latency: options.statement_latency,

@@ -20,6 +20,7 @@ pub mod sfn;
 pub mod sns;
 pub mod sqs;
 pub mod sts;
+pub mod timers;
 
 pub use context::Context;
 pub use error::AwsError;

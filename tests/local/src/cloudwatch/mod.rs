@@ -124,11 +124,9 @@ impl CloudWatch {
 
     /// Evaluates alarms as they become due, until it is dropped.
     pub async fn run(self: Arc<Self>) {
-        let mut look = tokio::time::interval(LOOK);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            look.tick().await;
             self.evaluate(self.context.clock.now());
+            self.context.timers.sleep(LOOK).await;
         }
     }
 

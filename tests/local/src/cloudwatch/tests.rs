@@ -30,6 +30,7 @@ fn cloudwatch(resolution: u64) -> (CloudWatch, Arc<Said>) {
         dir: std::path::PathBuf::new(),
         metric_resolution: Duration::from_secs(resolution),
         metric_delay: Duration::from_secs(5),
+        timers: crate::timers::Timers::default(),
     };
     let said = Arc::new(Said::default());
     let sink: Arc<dyn ActionSink> = Arc::clone(&said) as Arc<dyn ActionSink>;

@@ -28,6 +28,7 @@ use crate::server::{self, Absent, HttpService, JsonService, Services};
 use crate::sfn::StepFunctions;
 use crate::sns::Sns;
 use crate::sqs::Sqs;
+use crate::timers;
 
 pub use error::StartError;
 pub use options::{LocalOptions, WarehouseOption};
@@ -91,7 +92,8 @@ impl Local {
             aws: bind("--listen", &options.listen).await?,
             cluster: bind("--cluster-listen", &options.cluster_listen).await?,
         };
-        let context = options.context(catalogue.as_ref(), &ports.aws.1);
+        let base_url = options.base_url(&ports.aws.1)?;
+        let context = options.context(catalogue.as_ref(), base_url);
         let sqs = Arc::new(Sqs::new(context.clone()));
         let sns = Arc::new(Sns::new(context.clone(), Arc::clone(&sqs))?);
         let cloudwatch = Arc::new(CloudWatch::new(context.clone(), Arc::clone(&sns) as _));
@@ -126,7 +128,7 @@ impl Local {
         };
         local.serve(ports, catalogue.as_ref());
         if let Some((catalogue, worker)) = plan {
-            setup::make(&local, catalogue, (&options, &worker)).await?;
+            setup::make(&local, catalogue, (&options, worker.as_deref())).await?;
         }
         Ok(local)
     }
@@ -142,7 +144,9 @@ impl Local {
             redshift: Arc::clone(&self.redshift),
         };
         // The page's own paths go before the port's, which takes all that is left.
-        let aws = page::router(self.board.clone()).fallback_service(server::router(services));
+        let aws = page::router(self.board.clone())
+            .merge(timers::control::router(self.context.clone()))
+            .fallback_service(server::router(services));
         self.tasks.spawn(answer(ports.aws.0, aws));
         self.tasks
             .spawn(answer(ports.cluster.0, self.cluster.router()));
@@ -225,14 +229,14 @@ fn environment(context: &Context, kubeconfig: &Path) -> BTreeMap<String, String>
 }
 
 fn read_catalogue(options: &LocalOptions) -> Result<Option<Catalogue>, StartError> {
-    let Some(path) = &options.catalogue else {
+    if options.catalogues.is_empty() {
         return Ok(None);
-    };
+    }
     let read = ReadOptions {
         allow_short_periods: options.allow_short_periods,
     };
-    let catalogue =
-        catalogue::read(path, &read).map_err(|faults| StartError::Usage(faults.to_string()))?;
+    let catalogue = catalogue::read_all(&options.catalogues, &read)
+        .map_err(|faults| StartError::Usage(faults.to_string()))?;
     options.check(&catalogue)?;
     Ok(Some(catalogue))
 }

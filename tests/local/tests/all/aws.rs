@@ -5,6 +5,10 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sfn::config::Credentials;
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use stepfleet_local::serve::{Local, LocalOptions, WarehouseOption};
 use tempfile::TempDir;
 
@@ -63,4 +67,15 @@ pub(crate) fn refused<T, E: ProvideErrorMetadata>(
     let error = result.err().expect("a refusal");
     let part = |part: Option<&str>| part.unwrap_or_default().to_owned();
     (part(error.code()), part(error.message()))
+}
+
+/// One call of what is not AWS: the status and the body.
+pub(crate) async fn http(method: &str, url: &str, body: &str) -> (u16, String) {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let request = http::Request::builder().method(method).uri(url);
+    let request = request.body(Full::from(body.to_owned())).unwrap();
+    let response = client.request(request).await.unwrap();
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8_lossy(&body).into_owned())
 }

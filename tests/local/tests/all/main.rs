@@ -6,6 +6,7 @@
 )]
 
 mod aws;
+mod clock;
 mod cluster;
 mod data_api;
 mod queues;

@@ -30,7 +30,7 @@ fn worker(dir: &Path) -> PathBuf {
 }
 
 fn example_in(options: &mut LocalOptions, worker: PathBuf) {
-    options.catalogue = Some(example());
+    options.catalogues = vec![example()];
     options.allow_short_periods = true;
     options.metric_resolution = Duration::from_secs(10);
     options.worker = Some(worker);
@@ -181,12 +181,12 @@ fn catalogues(folder: &Path) -> Vec<Case> {
     };
     vec![
         case(
-            with(Box::new(move |options| options.catalogue = Some(broken))),
+            with(Box::new(move |options| options.catalogues = vec![broken])),
             true,
             &["broken.yaml", "activities.s3-load.worker.pollers"],
         ),
         case(
-            with(Box::new(move |options| options.catalogue = Some(missing))),
+            with(Box::new(move |options| options.catalogues = vec![missing])),
             true,
             &["missing.yaml"],
         ),

@@ -31,6 +31,7 @@ async fn serve() -> SdkConfig {
         dir: PathBuf::new(),
         metric_resolution: Duration::from_secs(60),
         metric_delay: Duration::ZERO,
+        timers: stepfleet_local::timers::Timers::default(),
     };
     let sqs = Arc::new(Sqs::new(context.clone()));
     let sns = Arc::new(Sns::new(context.clone(), Arc::clone(&sqs)).unwrap());
