@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod context;
 pub mod demo;
 pub mod error;
+pub mod faults;
 pub mod page;
 pub mod redshift;
 pub mod s3;

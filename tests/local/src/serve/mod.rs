@@ -21,10 +21,11 @@ use tokio::task::JoinSet;
 use crate::Context;
 use crate::cloudwatch::CloudWatch;
 use crate::cluster::{Cluster, ClusterOptions};
+use crate::faults::{self, Faults};
 use crate::page::{self, Board, sampler};
 use crate::redshift::{DataApi, Warehouse, WarehouseOptions};
 use crate::s3::S3;
-use crate::server::{self, Absent, HttpService, JsonService, Services};
+use crate::server::{self, Absent, HttpService, JsonService, Services, Wire, Wires};
 use crate::sfn::StepFunctions;
 use crate::sns::Sns;
 use crate::sqs::Sqs;
@@ -58,6 +59,8 @@ pub struct Local {
     warehouse: Option<Arc<Warehouse>>,
     /// The cluster.
     pub cluster: Arc<Cluster>,
+    /// What goes wrong.
+    pub faults: Faults,
     /// What the status page shows.
     pub board: Board,
     /// Where the KUBECONFIG is.
@@ -87,6 +90,7 @@ impl Local {
             Some(catalogue) => Some((catalogue, setup::worker(&options)?)),
             None => None,
         };
+        let faults = read_faults(&options)?;
         let lock = take_dir(&options.dir)?;
         let ports = Ports {
             aws: bind("--listen", &options.listen).await?,
@@ -120,6 +124,7 @@ impl Local {
             redshift,
             warehouse,
             cluster,
+            faults,
             board: Board::default(),
             kubeconfig,
             decisions_url: Arc::default(),
@@ -142,10 +147,12 @@ impl Local {
             sqs: Arc::clone(&self.sqs),
             s3: Arc::new(Buckets(Arc::clone(&self.s3))),
             redshift: Arc::clone(&self.redshift),
+            faults: self.faults.clone(),
         };
         // The page's own paths go before the port's, which takes all that is left.
         let aws = page::router(self.board.clone())
             .merge(timers::control::router(self.context.clone()))
+            .merge(faults::control::router(self.faults.clone()))
             .fallback_service(server::router(services));
         self.tasks.spawn(answer(ports.aws.0, aws));
         self.tasks
@@ -209,7 +216,8 @@ impl HttpService for Buckets {
 
 async fn answer(listener: TcpListener, router: Router) {
     // It ends when it is aborted: it never gives up a port by itself.
-    if let Err(error) = axum::serve(listener, router).await {
+    let router = router.into_make_service_with_connect_info::<Wire>();
+    if let Err(error) = axum::serve(Wires(listener), router).await {
         tracing::error!(%error, "a port is no longer served");
     }
 }
@@ -226,6 +234,13 @@ fn environment(context: &Context, kubeconfig: &Path) -> BTreeMap<String, String>
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .collect()
+}
+
+fn read_faults(options: &LocalOptions) -> Result<Faults, StartError> {
+    let Some(path) = &options.faults else {
+        return Ok(Faults::default());
+    };
+    Faults::read(path).map_err(|error| StartError::Usage(error.to_string()))
 }
 
 fn read_catalogue(options: &LocalOptions) -> Result<Option<Catalogue>, StartError> {

@@ -43,6 +43,8 @@ pub struct LocalOptions {
     pub account: Option<String>,
     /// The region; none for the catalogue's.
     pub region: Option<String>,
+    /// What goes wrong from the start.
+    pub faults: Option<PathBuf>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -79,6 +81,7 @@ impl LocalOptions {
             metric_delay: Duration::from_secs(30),
             account: None,
             region: None,
+            faults: None,
             clock: Arc::new(SystemClock),
         }
     }

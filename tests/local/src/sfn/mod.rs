@@ -13,6 +13,7 @@ mod end;
 mod execution;
 mod executions;
 mod failure;
+mod faults;
 mod history;
 mod input;
 mod intrinsic;

@@ -133,7 +133,7 @@ pub(super) fn token(instance: &[u8; 16], id: u64) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn read_token(text: &str) -> Option<([u8; 16], u64)> {
+pub(super) fn read_token(text: &str) -> Option<([u8; 16], u64)> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     let instance: [u8; 16] = bytes.get(..16)?.try_into().ok()?;
     let id = u64::from_be_bytes(bytes.get(16..24)?.try_into().ok()?);

@@ -3,6 +3,7 @@
 mod attributes;
 mod batch;
 mod dead;
+mod faults;
 mod policy;
 mod queue;
 mod requests;

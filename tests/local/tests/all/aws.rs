@@ -26,17 +26,22 @@ pub(crate) async fn start(change: impl FnOnce(&mut LocalOptions)) -> Aws {
     options.warehouse = WarehouseOption::None;
     change(&mut options);
     let local = Local::start(options).await.unwrap();
-    let config = aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new("eu-west-1"))
-        .endpoint_url(local.context.base_url.clone())
-        .credentials_provider(Credentials::new("any", "any", None, None, "test"))
-        .load()
-        .await;
+    let config = config(&local.context.base_url).await;
     Aws {
         local,
         config,
         _dir: dir,
     }
+}
+
+/// What clients need to speak to what is there.
+pub(crate) async fn config(url: &str) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new("eu-west-1"))
+        .endpoint_url(url)
+        .credentials_provider(Credentials::new("any", "any", None, None, "test"))
+        .load()
+        .await
 }
 
 /// A queue's policy that lets a service in, whatever it sends for.

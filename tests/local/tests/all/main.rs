@@ -9,6 +9,7 @@ mod aws;
 mod clock;
 mod cluster;
 mod data_api;
+mod faults;
 mod queues;
 mod s3;
 mod serve;
