@@ -41,10 +41,6 @@ impl Batch {
         self.files.iter().map(|file| file.key.clone()).collect()
     }
 
-    pub(crate) fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.size).sum()
-    }
-
     pub(crate) fn manifest_key(&self) -> String {
         self.input.key("manifests", &format!("{}.json", self.id))
     }
@@ -88,7 +84,7 @@ impl Batch {
 
 /// SHA-256 in hex: 64 characters, which is the most that a client token may have.
 /// Each part is counted, so that no two lists of parts look alike.
-fn digest(parts: &[&str]) -> String {
+pub(crate) fn digest(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_be_bytes());

@@ -7,10 +7,23 @@ use stepfleet_activity::{ActivityError, Area, Class};
 
 use crate::batch::Batch;
 use crate::cancel::CancelOnDrop;
+use crate::failed::Reject;
+use crate::input::LoadInput;
 use crate::lease::Lease;
 use crate::load::{Loader, is_of};
-use crate::outside::{Description, LedgerRow, Metrics, ObjectStore, State, Warehouse};
+use crate::outside::{Description, LedgerRow, Object, ObjectStore, Signals, State, Warehouse};
 use crate::redshift::{self, FIRST_PAUSE};
+
+/// How a batch ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// It is in the ledger.
+    Loaded(Vec<LedgerRow>),
+    /// Rolled back, and the warehouse names files of the batch.
+    Bad(Vec<Reject>),
+    /// Rolled back for a reason that may lie in a file, though none is named.
+    Unexplained(ActivityError),
+}
 
 /// A statement that is ours to wait for.
 struct Submitted {
@@ -19,20 +32,20 @@ struct Submitted {
     adopted: bool,
 }
 
-impl<S: ObjectStore, W: Warehouse, M: Metrics> Loader<S, W, M> {
+impl<S: ObjectStore, W: Warehouse, M: Signals> Loader<S, W, M> {
     /// Submits the batch, or adopts what was submitted, and waits for its end.
     /// Whatever that was, the ledger says what happened.
     pub(crate) async fn commit(
         &self,
         batch: &Batch,
         lease: &mut Lease,
-    ) -> Result<Vec<LedgerRow>, ActivityError> {
+    ) -> Result<Ended, ActivityError> {
         loop {
             let submitted = self.submit(batch, lease).await?;
             let ended = self.wait(&submitted.id, lease).await?;
             let rows = self.committed(batch).await?;
             if !rows.is_empty() {
-                return Ok(rows);
+                return Ok(Ended::Loaded(rows));
             }
             // An attempt that was closed cancels what it has submitted, which
             // may come true only after this one has adopted it. Nobody but a
@@ -44,7 +57,7 @@ impl<S: ObjectStore, W: Warehouse, M: Metrics> Loader<S, W, M> {
                 );
                 continue;
             }
-            return Err(self.explain(batch, &ended).await?);
+            return self.explain(batch, &ended).await;
         }
     }
 
@@ -86,7 +99,25 @@ impl<S: ObjectStore, W: Warehouse, M: Metrics> Loader<S, W, M> {
     /// is then, under the ETag of before, and once more under its own: keys have
     /// to be written once. This look keeps that window to a few seconds.
     async fn unchanged(&self, batch: &Batch) -> Result<(), ActivityError> {
-        let input = &batch.input;
+        let there = self.still_there(&batch.input, &batch.files).await?;
+        match batch.files.iter().zip(there).find(|(_, there)| !there) {
+            None => Ok(()),
+            Some((file, _)) => {
+                let cause = format!(
+                    "{} was replaced or removed since it was listed; nothing was submitted, and the next attempt takes what is there then",
+                    file.key
+                );
+                Err(ActivityError::conflict(Area::LOAD, cause))
+            }
+        }
+    }
+
+    /// Which of these files are in `incoming/` as they were listed.
+    pub(crate) async fn still_there(
+        &self,
+        input: &LoadInput,
+        files: &[Object],
+    ) -> Result<Vec<bool>, ActivityError> {
         let now = self
             .store
             .list(&input.bucket, &input.key("incoming", ""))
@@ -95,17 +126,8 @@ impl<S: ObjectStore, W: Warehouse, M: Metrics> Loader<S, W, M> {
             .iter()
             .map(|object| (object.key.as_str(), object.etag.as_str()))
             .collect();
-        let mut files = batch.files.iter();
-        match files.find(|file| !now.contains(&(file.key.as_str(), file.etag.as_str()))) {
-            None => Ok(()),
-            Some(file) => {
-                let cause = format!(
-                    "{} was replaced or removed since it was listed; nothing was submitted, and the next attempt takes what is there then",
-                    file.key
-                );
-                Err(ActivityError::conflict(Area::LOAD, cause))
-            }
-        }
+        let there = |file: &Object| now.contains(&(file.key.as_str(), file.etag.as_str()));
+        Ok(files.iter().map(there).collect())
     }
 
     /// Waits for a statement's end. Who is dropped meanwhile cancels it; who
@@ -136,21 +158,19 @@ impl<S: ObjectStore, W: Warehouse, M: Metrics> Loader<S, W, M> {
     }
 
     /// Why a batch is not in the ledger: a file's fault, or the statement's.
-    async fn explain(
-        &self,
-        batch: &Batch,
-        ended: &Description,
-    ) -> Result<ActivityError, ActivityError> {
-        let bad = match ended.copy_query {
-            Some(query) => self.warehouse.bad_file(query).await?,
-            None => None,
-        };
-        if let Some(bad) = bad {
-            let cause = format!(
-                "batch {}: file {}, line {}, column {}: {}; nothing was loaded or moved: mend or remove the file",
-                batch.id, bad.file, bad.line, bad.column, bad.reason
-            );
-            return Ok(ActivityError::poison(Area::LOAD, cause));
+    async fn explain(&self, batch: &Batch, ended: &Description) -> Result<Ended, ActivityError> {
+        if ended.state == State::Failed {
+            let bad = self
+                .warehouse
+                .bad_files(&batch.id, ended.copy_query)
+                .await?;
+            let rejects: Vec<Reject> = bad
+                .into_iter()
+                .filter_map(|bad| Reject::named(batch, bad))
+                .collect();
+            if !rejects.is_empty() {
+                return Ok(Ended::Bad(rejects));
+            }
         }
         let (reason, class) = match (ended.state, ended.error.as_deref()) {
             (State::Cancelled, _) => (
@@ -165,6 +185,10 @@ impl<S: ObjectStore, W: Warehouse, M: Metrics> Loader<S, W, M> {
             (_, None) => ("the warehouse gave no reason", Class::Permanent),
         };
         let cause = format!("batch {} was not loaded: {reason}", batch.id);
-        Ok(ActivityError::new(Area::LOAD, class, cause))
+        let error = ActivityError::new(Area::LOAD, class, cause);
+        if ended.state == State::Failed && class == Class::Permanent {
+            return Ok(Ended::Unexplained(error));
+        }
+        Err(error)
     }
 }

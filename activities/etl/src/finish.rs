@@ -8,7 +8,7 @@ use stepfleet_activity::{ActivityError, Area};
 
 use crate::input::LoadInput;
 use crate::lease::Lease;
-use crate::outside::{At, Conditional, LedgerRow, Loaded, ObjectStore, State, Warehouse};
+use crate::outside::{At, Conditional, LedgerRow, Loaded, ObjectStore, State, To, Warehouse};
 use crate::parts::{self, CopyLimits, Original};
 
 /// Moves at once.
@@ -102,7 +102,7 @@ impl<S: ObjectStore, W: Warehouse> Finisher<'_, S, W> {
             etag: &row.etag,
             bytes: row.bytes,
         };
-        let copied = parts::copy(self.store, original, &to, self.limits).await?;
+        let copied = parts::copy(self.store, original, To::over(&to), self.limits).await?;
         if copied != Conditional::Done(()) {
             return Ok(false);
         }

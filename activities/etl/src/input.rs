@@ -21,8 +21,8 @@ pub enum Format {
 pub struct LoadInput {
     /// The bucket.
     pub bucket: String,
-    /// What `incoming/`, `processed/`, `manifests/` and `leases/` come after:
-    /// empty, or ending in `/`.
+    /// What `incoming/`, `processed/`, `failed/`, `manifests/` and `leases/` come
+    /// after: empty, or ending in `/`.
     #[serde(default)]
     pub prefix: String,
     /// The target, as `schema.table`.
@@ -43,7 +43,8 @@ pub struct LoadInput {
 /// The output of `etl.s3-load`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LoadOutput {
-    /// What was loaded, if anything was.
+    /// What was loaded, if anything was; the first batch where a bad file made
+    /// it several.
     pub batch_id: Option<String>,
     /// Files loaded by this run.
     pub files: u64,
@@ -53,6 +54,8 @@ pub struct LoadOutput {
     pub bytes: u64,
     /// Files moved to `processed/`, leftovers of earlier runs included.
     pub moved: u64,
+    /// Files that cannot be loaded and were moved to `failed/`.
+    pub failed: u64,
     /// Files still in `incoming/`, not loaded.
     pub remaining: u64,
     /// Whether somebody else is loading this table, so that nothing was done.

@@ -6,36 +6,55 @@ mod call;
 mod cancel;
 mod commit;
 mod config;
+mod failed;
 mod finish;
 mod input;
+mod isolate;
 mod lease;
 mod load;
 mod metrics;
 mod outside;
 mod parts;
 mod plan;
+mod plan_loads;
 mod redshift;
+mod reprocess;
 mod s3;
 pub mod setup;
+mod signals;
+mod sns;
 mod sql;
 mod states;
 #[cfg(test)]
 mod testing;
+mod trigger;
 
 use stepfleet_activity::{CancelSafety, HandlerSpec};
 
-pub use config::{LoadConfig, SetUpError};
+pub use config::{Commit, LoadConfig, Notify, SetUpError, TriggerConfig, WatchConfig};
 pub use input::{Format, LoadInput, LoadOutput};
 pub use load::{Clients, S3Load};
+pub use plan_loads::{PlanInput, PlanOutput, S3Plan};
+pub use reprocess::{Fate, Reprocess, ReprocessError, Reprocessed, reprocess};
+pub use trigger::{Trigger, TriggerClients};
 
 /// The handlers of this crate, as a binary lists and checks them.
 pub fn handlers() -> Vec<HandlerSpec> {
-    vec![HandlerSpec {
-        name: "etl.s3-load",
+    let load = HandlerSpec {
+        name: setup::S3_LOAD_HANDLER,
         summary: "Loads the files of an S3 prefix into a Redshift table, each exactly once",
         cancel: CancelSafety::CancelSafe,
         config_schema: config::schema,
         input_schema: input::schema,
         check_config: config::check,
-    }]
+    };
+    let plan = HandlerSpec {
+        name: setup::S3_PLAN_HANDLER,
+        summary: "Says for which of a loader's loads something waits, so that a Map runs these",
+        cancel: CancelSafety::CancelSafe,
+        config_schema: plan_loads::config_schema,
+        input_schema: plan_loads::input_schema,
+        check_config: plan_loads::check,
+    };
+    vec![load, plan]
 }

@@ -7,13 +7,16 @@ use stepfleet_activity::{ActivityError, Area, Catalogue, Clock, SystemClock, Tas
 
 use crate::batch::Batch;
 use crate::config::{LoadConfig, SetUpError};
+use crate::failed::{Reject, SetAside};
 use crate::finish::Finisher;
 use crate::input::{LoadInput, LoadOutput};
+use crate::isolate::Isolated;
 use crate::lease::Lease;
-use crate::outside::{At, Conditional, LedgerRow, Metrics, Object, ObjectStore, PutIf, Warehouse};
+use crate::outside::{At, Conditional, LedgerRow, Object, ObjectStore, PutIf, Signals, Warehouse};
 use crate::parts::CopyLimits;
 use crate::redshift::{self, DataApi};
-use crate::{metrics, plan, s3};
+use crate::signals::Outlets;
+use crate::{metrics, plan, s3, sns};
 
 /// The clients that the loader works with.
 #[derive(Debug, Clone)]
@@ -24,12 +27,14 @@ pub struct Clients {
     pub redshiftdata: redshift::Client,
     /// Where the loader says what waits.
     pub cloudwatch: metrics::Client,
+    /// Where it tells people of files that cannot be loaded.
+    pub sns: sns::Client,
 }
 
 /// The handler `etl.s3-load`.
 #[derive(Debug, Clone)]
 pub struct S3Load {
-    loader: Arc<Loader<s3::Client, DataApi, metrics::Client>>,
+    loader: Arc<Loader<s3::Client, DataApi, Outlets>>,
 }
 
 impl S3Load {
@@ -42,16 +47,7 @@ impl S3Load {
         catalogue: &Catalogue,
         activity: &Activity,
     ) -> Result<Self, SetUpError> {
-        let config = LoadConfig::read(&activity.config).map_err(|faults| {
-            let faults: Vec<String> = faults
-                .iter()
-                .map(|fault| format!("{}: {}", fault.path, fault.message))
-                .collect();
-            SetUpError::Config {
-                activity: activity.name.clone(),
-                faults: faults.join("; "),
-            }
-        })?;
+        let config = LoadConfig::of(activity)?;
         let Some(warehouse) = catalogue.warehouses.get(&config.warehouse) else {
             let known: Vec<&str> = catalogue.warehouses.keys().map(String::as_str).collect();
             return Err(SetUpError::UnknownWarehouse {
@@ -63,8 +59,11 @@ impl S3Load {
         Ok(Self {
             loader: Arc::new(Loader {
                 store: clients.s3,
-                warehouse: DataApi::new(clients.redshiftdata, warehouse.clone()),
-                metrics: clients.cloudwatch,
+                warehouse: DataApi::new(clients.redshiftdata, warehouse.clone()).by(config.commit),
+                signals: Outlets {
+                    cloudwatch: clients.cloudwatch,
+                    sns: clients.sns,
+                },
                 clock: Arc::new(SystemClock),
                 config,
                 limits: CopyLimits::default(),
@@ -89,10 +88,10 @@ impl S3Load {
 
 /// The loader over any outside.
 #[derive(Debug)]
-pub(crate) struct Loader<S, W, M> {
+pub(crate) struct Loader<S, W, N> {
     pub(crate) store: S,
     pub(crate) warehouse: W,
-    pub(crate) metrics: M,
+    pub(crate) signals: N,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: LoadConfig,
     pub(crate) limits: CopyLimits,
@@ -109,9 +108,13 @@ impl Tally {
         self.waiting
             .retain(|object| !rows.iter().any(|row| is_of(row, object)));
     }
+
+    fn set_aside(&mut self, files: &[Object]) {
+        self.waiting.retain(|object| !files.contains(object));
+    }
 }
 
-impl<S: ObjectStore, W: Warehouse, M: Metrics> Loader<S, W, M> {
+impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
     pub(crate) async fn run(
         &self,
         input: &LoadInput,
@@ -148,7 +151,7 @@ impl<S: ObjectStore, W: Warehouse, M: Metrics> Loader<S, W, M> {
             Err(error) => Err(error.into()),
         };
         let waiting = plan::unprocessed(&tally.waiting, self.clock.now());
-        if let Err(error) = self.metrics.publish(&input.table, waiting).await {
+        if let Err(error) = self.signals.publish(&input.table, waiting).await {
             tracing::warn!(%error, "the metrics were not published");
         }
         result.map(|output| LoadOutput {
@@ -171,32 +174,50 @@ impl<S: ObjectStore, W: Warehouse, M: Metrics> Loader<S, W, M> {
         };
         let (leftovers, fresh) = self.split(input, &tally.waiting).await?;
         tally.loaded(&leftovers);
-        let (_, swept) = finisher.finish(&leftovers, lease).await?;
         let chosen = plan::select(&fresh, self.config.max_files, self.config.max_bytes);
-        if chosen.is_empty() {
-            return Ok(LoadOutput {
-                moved: swept,
-                ..LoadOutput::default()
-            });
-        }
-        let dt = self.clock.now().strftime("%Y-%m-%d").to_string();
-        let batch = Batch::new(input, chosen, dt);
-        context
-            .progress
-            .set(format!("loading {} files", batch.files.len()));
-        self.write(&batch).await?;
-        let rows = self.commit(&batch, lease).await?;
+        // What has come of the others judges a file that fails without a reason:
+        // so they stay until it is gone, whatever happens in between.
+        let result = self.isolate((input, &leftovers), chosen, (lease, context));
+        let result = result.await;
+        let (isolated, failure) = match result {
+            Ok(isolated) => (isolated, None),
+            Err(error) => (Isolated::default(), Some(error)),
+        };
+        let rows = isolated.rows();
         tally.loaded(&rows);
+        let aside = self.set_aside(input, &isolated.rejects, lease).await;
+        tally.set_aside(aside.as_deref().unwrap_or_default());
         context.progress.set("moving files");
-        let (loaded, moved) = finisher.finish(&rows, lease).await?;
+        let swept = finisher.finish(&leftovers, lease).await;
+        let done = finisher.finish(&rows, lease).await;
+        let failed = failure.map_or(aside, Err)?.len() as u64;
+        let ((_, swept), (count, moved)) = (swept?, done?);
         Ok(LoadOutput {
             files: rows.len() as u64,
-            rows: loaded,
-            bytes: batch.bytes(),
-            batch_id: Some(batch.id),
+            rows: count,
+            bytes: rows.iter().map(|row| row.bytes).sum(),
+            batch_id: isolated.loaded.into_iter().next().map(|(id, _)| id),
             moved: swept + moved,
+            failed,
             ..LoadOutput::default()
         })
+    }
+
+    async fn set_aside(
+        &self,
+        input: &LoadInput,
+        rejects: &[Reject],
+        lease: &mut Lease,
+    ) -> Result<Vec<Object>, ActivityError> {
+        let aside = SetAside {
+            store: &self.store,
+            signals: &self.signals,
+            notify: self.config.notify.as_ref(),
+            input,
+            limits: self.limits,
+            clock: &*self.clock,
+        };
+        aside.run(rejects, lease).await
     }
 
     /// Goes through the settled files, oldest first, until there are enough for
@@ -232,7 +253,7 @@ impl<S: ObjectStore, W: Warehouse, M: Metrics> Loader<S, W, M> {
     }
 
     /// Manifest and file list; what is there already is the same, by its name.
-    async fn write(&self, batch: &Batch) -> Result<(), ActivityError> {
+    pub(crate) async fn write(&self, batch: &Batch) -> Result<(), ActivityError> {
         let objects = [
             (batch.manifest_key(), batch.manifest()),
             (batch.list_key(), batch.list()),

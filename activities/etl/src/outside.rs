@@ -48,12 +48,32 @@ pub(crate) enum Conditional<T> {
     Missing,
 }
 
+/// Where a copy goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct To<'a> {
+    pub(crate) key: &'a str,
+    /// Whether it is refused where an object is already.
+    pub(crate) absent: bool,
+}
+
+impl<'a> To<'a> {
+    /// To a key whose object, if there is one, is an earlier copy of the same.
+    pub(crate) fn over(key: &'a str) -> Self {
+        Self { key, absent: false }
+    }
+
+    /// To a key that nobody else may have taken.
+    pub(crate) fn new(key: &'a str) -> Self {
+        Self { key, absent: true }
+    }
+}
+
 /// A copy in parts that was begun; it is not seen before it is completed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Upload<'a> {
     pub(crate) bucket: &'a str,
     /// Where the whole will be.
-    pub(crate) key: &'a str,
+    pub(crate) to: To<'a>,
     pub(crate) id: &'a str,
 }
 
@@ -84,9 +104,10 @@ pub(crate) trait ObjectStore: Clone + Send + Sync + 'static {
         &self,
         from: At<'_>,
         etag: &str,
-        to: &str,
+        to: To<'_>,
     ) -> impl Future<Output = Answer<Conditional<()>>> + Send;
-    /// Begins a copy in parts, if the source has this ETag; the answer is its id.
+    /// Begins a copy in parts, if the source has this ETag; the answer is its
+    /// id. Gives up what was begun for the same key before.
     fn begin(
         &self,
         from: At<'_>,
@@ -105,7 +126,7 @@ pub(crate) trait ObjectStore: Clone + Send + Sync + 'static {
         &self,
         upload: Upload<'_>,
         etags: &[String],
-    ) -> impl Future<Output = Answer<()>> + Send;
+    ) -> impl Future<Output = Answer<Conditional<()>>> + Send;
     /// Gives a copy in parts up.
     fn abort(&self, upload: Upload<'_>) -> impl Future<Output = Answer<()>> + Send;
     /// Deletes, if the object has this ETag.
@@ -174,6 +195,7 @@ pub(crate) struct Loaded {
 /// What the warehouse says is wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BadFile {
+    /// Its URL, or what the warehouse keeps of it.
     pub(crate) file: String,
     pub(crate) line: String,
     pub(crate) column: String,
@@ -207,8 +229,13 @@ pub(crate) trait Warehouse: Clone + Send + Sync + 'static {
         &self,
         batch_id: &str,
     ) -> impl Future<Output = Answer<Option<Loaded>>> + Send;
-    /// Where a COPY failed, if a file is at fault.
-    fn bad_file(&self, query: i64) -> impl Future<Output = Answer<Option<BadFile>>> + Send;
+    /// Where the last COPY of a batch failed, if files are at fault: the first
+    /// place of each. Its query is known, or is found by the manifest.
+    fn bad_files(
+        &self,
+        batch_id: &str,
+        query: Option<i64>,
+    ) -> impl Future<Output = Answer<Vec<BadFile>>> + Send;
     /// Marks a batch's rows verified.
     fn mark_verified(
         &self,
@@ -225,9 +252,18 @@ pub(crate) struct Unprocessed {
     pub(crate) oldest_seconds: f64,
 }
 
-/// Where the loader's own metrics go.
-pub(crate) trait Metrics: Send + Sync {
+/// What people are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Notice {
+    pub(crate) subject: String,
+    pub(crate) message: String,
+}
+
+/// Where the loader says what it sees.
+pub(crate) trait Signals: Send + Sync {
     /// Publishes what waits for a table.
     fn publish(&self, table: &str, waiting: Unprocessed)
     -> impl Future<Output = Answer<()>> + Send;
+    /// Tells the subscribers of a topic.
+    fn notify(&self, topic: &str, notice: &Notice) -> impl Future<Output = Answer<()>> + Send;
 }

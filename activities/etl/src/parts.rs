@@ -3,7 +3,7 @@
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use crate::outside::{Answer, At, Conditional, ObjectStore, Part, Upload};
+use crate::outside::{Answer, At, Conditional, ObjectStore, Part, To, Upload};
 
 /// Parts at once.
 const AT_ONCE: usize = 4;
@@ -41,21 +41,21 @@ pub(crate) struct Original<'a> {
 pub(crate) async fn copy<S: ObjectStore>(
     store: &S,
     original: Original<'_>,
-    to: &str,
+    to: To<'_>,
     limits: CopyLimits,
 ) -> Answer<Conditional<()>> {
     let Original { at, etag, bytes } = original;
     if bytes <= limits.whole {
         return store.copy(at, etag, to).await;
     }
-    let id = match store.begin(at, etag, to).await? {
+    let id = match store.begin(at, etag, to.key).await? {
         Conditional::Done(id) => id,
         Conditional::Refused => return Ok(Conditional::Refused),
         Conditional::Missing => return Ok(Conditional::Missing),
     };
     let upload = Upload {
         bucket: at.bucket,
-        key: to,
+        to,
         id: &id,
     };
     let copied = in_parts(store, original, upload, &parts(bytes, limits)).await;
@@ -89,7 +89,7 @@ async fn in_parts<S: ObjectStore>(
             Conditional::Missing => return Ok(Conditional::Missing),
         }
     }
-    store.complete(upload, &etags).await.map(Conditional::Done)
+    store.complete(upload, &etags).await
 }
 
 /// The parts of so many bytes, in order, without a gap.

@@ -8,6 +8,7 @@ use stepfleet_activity::catalogue::{self, WarehouseTarget};
 
 use crate::batch::Batch;
 use crate::call::{CallError, failed};
+use crate::config::Commit;
 use crate::outside::{
     Answer, BadFile, Description, LedgerRow, Loaded, State, Statement, Warehouse,
 };
@@ -24,6 +25,7 @@ const KEYS: usize = 150;
 pub(crate) struct DataApi {
     client: Client,
     warehouse: catalogue::Warehouse,
+    commit: Commit,
 }
 
 /// Says where a request goes: the builders have the same methods and no trait.
@@ -43,7 +45,16 @@ macro_rules! connected {
 
 impl DataApi {
     pub(crate) fn new(client: Client, warehouse: catalogue::Warehouse) -> Self {
-        Self { client, warehouse }
+        Self {
+            client,
+            warehouse,
+            commit: Commit::default(),
+        }
+    }
+
+    /// Makes batches come into the warehouse in this way.
+    pub(crate) fn by(self, commit: Commit) -> Self {
+        Self { commit, ..self }
     }
 
     /// Runs one statement to its end; gives the rows, to the last page.
@@ -107,6 +118,25 @@ impl DataApi {
         }
     }
 
+    async fn query_by_manifest(&self, batch_id: &str) -> Answer<Option<i64>> {
+        let manifest = [("manifest".to_owned(), sql::any_manifest(batch_id))];
+        let rows = self.run(sql::QUERY_BY_MANIFEST, &manifest).await?;
+        let Some(row) = rows.into_iter().next() else {
+            return Ok(None);
+        };
+        let [query] = columns(row)?;
+        let query = query.parse();
+        query
+            .map(Some)
+            .map_err(|_| unexpected("no query id".to_owned()))
+    }
+
+    /// Redshift Serverless has no such table.
+    async fn bad_files_of_cluster(&self, query: i64) -> Answer<Vec<BadFile>> {
+        let rows = self.run(&sql::bad_files_of_cluster(query), &[]).await?;
+        first_of_each(rows)
+    }
+
     async fn look(
         &self,
         id: &str,
@@ -142,8 +172,12 @@ impl DataApi {
 impl Warehouse for DataApi {
     async fn submit(&self, batch: &Batch, token: &str) -> Answer<String> {
         let role = self.warehouse.copy_role.as_deref();
+        let statements = match self.commit {
+            Commit::Transaction => sql::load(batch, role),
+            Commit::Procedure => sql::call(batch, role),
+        };
         connected!(self.client.batch_execute_statement(), self.warehouse)
-            .set_sqls(Some(sql::load(batch, role)))
+            .set_sqls(Some(statements))
             .statement_name(&batch.id)
             .client_token(token)
             .send()
@@ -193,6 +227,8 @@ impl Warehouse for DataApi {
         Ok(Description {
             state: state(looked.status()),
             error: looked.error().map(str::to_owned),
+            // What a procedure has run has query ids that the Data API does not
+            // show, and a CALL has fewer statements beside it.
             copy_query: looked
                 .sub_statements()
                 .get(sql::COPY)
@@ -243,18 +279,25 @@ impl Warehouse for DataApi {
         rows.into_iter().next().map(loaded).transpose()
     }
 
-    async fn bad_file(&self, query: i64) -> Answer<Option<BadFile>> {
-        let rows = self.run(&sql::bad_file(query), &[]).await?;
-        let Some(row) = rows.into_iter().next() else {
-            return Ok(None);
+    async fn bad_files(&self, batch_id: &str, query: Option<i64>) -> Answer<Vec<BadFile>> {
+        let query = match query {
+            Some(query) => Some(query),
+            None => self.query_by_manifest(batch_id).await?,
         };
-        let [file, line, column, reason] = columns(row)?.map(|text| text.trim().to_owned());
-        Ok(Some(BadFile {
-            file,
-            line,
-            column,
-            reason,
-        }))
+        let Some(query) = query else {
+            return Ok(Vec::new());
+        };
+        let rows = self.run(&sql::bad_files(query), &[]).await;
+        let cluster = matches!(self.warehouse.target, WarehouseTarget::Cluster { .. });
+        match rows {
+            Ok(rows) if rows.is_empty() && cluster => self.bad_files_of_cluster(query).await,
+            Ok(rows) => first_of_each(rows),
+            // A user who may not read the view may still read the table.
+            Err(error) if cluster && error.class == Class::Permanent => {
+                self.bad_files_of_cluster(query).await
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn mark_verified(&self, batch_id: &str, loaded: Loaded) -> Answer<()> {
@@ -321,6 +364,24 @@ fn text(field: &Field) -> String {
 fn columns<const N: usize>(row: Vec<String>) -> Answer<[String; N]> {
     row.try_into()
         .map_err(|row: Vec<String>| unexpected(format!("{} columns, not {N}", row.len())))
+}
+
+/// The first place of each file; the rows are ordered.
+fn first_of_each(rows: Vec<Vec<String>>) -> Answer<Vec<BadFile>> {
+    let mut files: Vec<BadFile> = Vec::new();
+    for row in rows {
+        // They are of fixed length in the warehouse, and padded.
+        let [file, line, column, reason] = columns(row)?.map(|text| text.trim_end().to_owned());
+        if files.last().is_none_or(|last| last.file != file) {
+            files.push(BadFile {
+                file,
+                line,
+                column,
+                reason,
+            });
+        }
+    }
+    Ok(files)
 }
 
 fn loaded(row: Vec<String>) -> Answer<Loaded> {

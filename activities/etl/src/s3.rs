@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use stepfleet_activity::Class;
 
 use crate::call::{CallError, failed, status};
-use crate::outside::{Answer, At, Conditional, Object, ObjectStore, Part, PutIf, Upload};
+use crate::outside::{Answer, At, Conditional, Object, ObjectStore, Part, PutIf, To, Upload};
 
 /// The S3 client that the loader is given.
 pub(crate) type Client = aws_sdk_s3::Client;
@@ -91,11 +91,12 @@ impl ObjectStore for Client {
         }
     }
 
-    async fn copy(&self, from: At<'_>, etag: &str, to: &str) -> Answer<Conditional<()>> {
+    async fn copy(&self, from: At<'_>, etag: &str, to: To<'_>) -> Answer<Conditional<()>> {
         let copied = self
             .copy_object()
             .bucket(from.bucket)
-            .key(to)
+            .key(to.key)
+            .set_if_none_match(to.absent.then(|| "*".to_owned()))
             .copy_source(source(from))
             .copy_source_if_match(quoted(etag))
             .send()
@@ -103,7 +104,7 @@ impl ObjectStore for Client {
         match copied {
             Ok(_) => Ok(Conditional::Done(())),
             Err(error) => unmet(status(&error))
-                .ok_or_else(|| failed(format!("copy {} to {to}", url(from)), &error)),
+                .ok_or_else(|| failed(format!("copy {} to {}", url(from), to.key), &error)),
         }
     }
 
@@ -115,6 +116,7 @@ impl ObjectStore for Client {
             Ok(original) => original,
             Err(error) => return unmet(status(&error)).ok_or_else(|| failed(what(), &error)),
         };
+        abandon(self, from.bucket, to).await?;
         let begun = self
             .create_multipart_upload()
             .bucket(from.bucket)
@@ -141,7 +143,7 @@ impl ObjectStore for Client {
         let copied = self
             .upload_part_copy()
             .bucket(upload.bucket)
-            .key(upload.key)
+            .key(upload.to.key)
             .upload_id(upload.id)
             .part_number(part.number)
             .copy_source(source(from))
@@ -160,7 +162,7 @@ impl ObjectStore for Client {
             .ok_or_else(|| incomplete(what(), "no ETag"))
     }
 
-    async fn complete(&self, upload: Upload<'_>, etags: &[String]) -> Answer<()> {
+    async fn complete(&self, upload: Upload<'_>, etags: &[String]) -> Answer<Conditional<()>> {
         let parts = (1..).zip(etags).map(|(number, etag)| {
             CompletedPart::builder()
                 .part_number(number)
@@ -168,26 +170,31 @@ impl ObjectStore for Client {
                 .build()
         });
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect()));
-        self.complete_multipart_upload()
+        let completed = self
+            .complete_multipart_upload()
             .bucket(upload.bucket)
-            .key(upload.key)
+            .key(upload.to.key)
             .upload_id(upload.id)
+            .set_if_none_match(upload.to.absent.then(|| "*".to_owned()))
             .multipart_upload(parts.build())
             .send()
-            .await
-            .map(drop)
-            .map_err(|error| failed(format!("complete the copy to {}", upload.key), &error))
+            .await;
+        match completed {
+            Ok(_) => Ok(Conditional::Done(())),
+            Err(error) => unmet(status(&error))
+                .ok_or_else(|| failed(format!("complete the copy to {}", upload.to.key), &error)),
+        }
     }
 
     async fn abort(&self, upload: Upload<'_>) -> Answer<()> {
         self.abort_multipart_upload()
             .bucket(upload.bucket)
-            .key(upload.key)
+            .key(upload.to.key)
             .upload_id(upload.id)
             .send()
             .await
             .map(drop)
-            .map_err(|error| failed(format!("give up the copy to {}", upload.key), &error))
+            .map_err(|error| failed(format!("give up the copy to {}", upload.to.key), &error))
     }
 
     async fn delete(&self, at: At<'_>, etag: &str) -> Answer<Conditional<()>> {
@@ -205,6 +212,23 @@ impl ObjectStore for Client {
             }
         }
     }
+}
+
+/// Gives up what a worker that died has begun for this key: parts that nobody
+/// completes are not seen, and are paid for.
+async fn abandon(client: &Client, bucket: &str, key: &str) -> Answer<()> {
+    let what = || format!("list the unfinished copies to {key}");
+    let list = client.list_multipart_uploads().bucket(bucket).prefix(key);
+    // The whole key is the prefix: more than a page of them would be others' keys.
+    let listed = list.send().await;
+    let listed = listed.map_err(|error| failed(what(), &error))?;
+    let left = listed.uploads().iter();
+    for upload in left.filter(|upload| upload.key() == Some(key)) {
+        let id = upload.upload_id().unwrap_or_default();
+        let to = To::over(key);
+        client.abort(Upload { bucket, to, id }).await?;
+    }
+    Ok(())
 }
 
 /// What a status says about a precondition: 412 and 409 that it did not hold.

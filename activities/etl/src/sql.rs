@@ -8,7 +8,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::batch::Batch;
-use crate::input::Format;
+use crate::input::{Format, LoadInput};
 
 /// Which statement of [`load`] is the COPY into the target.
 pub(crate) const COPY: usize = 4;
@@ -55,6 +55,37 @@ pub(crate) fn load(batch: &Batch, copy_role: Option<&str>) -> Vec<String> {
     ]
 }
 
+/// The load by the procedure that [`procedure`] makes, and as one transaction
+/// too. The lock is taken outside of it: nothing else may come first in the
+/// transaction, and what a procedure does before its own first statement is not
+/// documented.
+pub(crate) fn call(batch: &Batch, copy_role: Option<&str>) -> Vec<String> {
+    let input = &batch.input;
+    let arguments = [
+        batch.id.clone(),
+        input.table.clone(),
+        columns(input),
+        format!("s3://{}/{}", input.bucket, batch.list_key()),
+        format!("s3://{}/{}", input.bucket, batch.manifest_key()),
+        format(input),
+        role(copy_role),
+        batch.dt.clone(),
+    ];
+    let arguments = arguments.map(|argument| literal(&argument));
+    vec![
+        format!("LOCK TABLE {}", lock(&input.table)),
+        format!("CALL stepfleet.load_batch({})", arguments.join(", ")),
+    ]
+}
+
+/// The procedure: it returns quietly where the batch, or any file of it, is in
+/// the ledger, which the caller reads anyway.
+pub(crate) fn procedure() -> String {
+    include_str!("load_batch.sql")
+        .trim_end()
+        .replace("${FILE}", FILE)
+}
+
 /// The lock of a target. Two targets may share one; one target never has two.
 fn lock(table: &str) -> String {
     let hash = Sha256::digest(table.to_ascii_lowercase().as_bytes());
@@ -74,32 +105,43 @@ fn guard(id: &str, table: &str) -> String {
 
 fn copy(batch: &Batch, copy_role: Option<&str>) -> String {
     let input = &batch.input;
-    let columns = if input.columns.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", input.columns.join(", "))
-    };
+    format!(
+        "COPY {}{} FROM 's3://{}/{}' IAM_ROLE {} MANIFEST {}",
+        input.table,
+        columns(input),
+        input.bucket,
+        batch.manifest_key(),
+        role(copy_role),
+        format(input)
+    )
+}
+
+/// ` (a, b)`, or nothing.
+fn columns(input: &LoadInput) -> String {
+    if input.columns.is_empty() {
+        return String::new();
+    }
+    format!(" ({})", input.columns.join(", "))
+}
+
+/// `FORMAT CSV IGNOREHEADER 1 GZIP`.
+fn format(input: &LoadInput) -> String {
     let format = match (input.format, input.header) {
         (Format::Csv, true) => "CSV IGNOREHEADER 1",
         (Format::Csv, false) => "CSV",
         (Format::Json, _) => "JSON 'auto'",
     };
     let gzip = if input.gzip { " GZIP" } else { "" };
-    format!(
-        "COPY {}{columns} FROM 's3://{}/{}' IAM_ROLE {} MANIFEST FORMAT {format}{gzip}",
-        input.table,
-        input.bucket,
-        batch.manifest_key(),
-        role(copy_role)
-    )
+    format!("FORMAT {format}{gzip}")
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// The catalogue has no say in quoting: a quote in an ARN is doubled.
 fn role(copy_role: Option<&str>) -> String {
-    copy_role.map_or_else(
-        || "default".to_owned(),
-        |role| format!("'{}'", role.replace('\'', "''")),
-    )
+    copy_role.map_or_else(|| "default".to_owned(), literal)
 }
 
 /// A file of a batch, in the ledger and on its way there.
@@ -150,9 +192,20 @@ pub(crate) fn any_manifest(batch_id: &str) -> String {
     format!("s3://%/manifests/{batch_id}.json")
 }
 
-pub(crate) fn bad_file(query: i64) -> String {
+/// The last COPY of a batch, however it ended.
+pub(crate) const QUERY_BY_MANIFEST: &str = "SELECT query_id FROM sys_load_history WHERE data_source LIKE :manifest ORDER BY end_time DESC LIMIT 1";
+
+/// Where a COPY met bad rows: it stops at the first one of each slice.
+pub(crate) fn bad_files(query: i64) -> String {
     format!(
-        "SELECT file_name, line_number, column_name, error_message FROM sys_load_error_detail WHERE query_id = {query} ORDER BY file_name, line_number LIMIT 1"
+        "SELECT file_name, line_number, column_name, error_message FROM sys_load_error_detail WHERE query_id = {query} ORDER BY file_name, line_number LIMIT 1000"
+    )
+}
+
+/// The same on a provisioned cluster, where the older table may know more.
+pub(crate) fn bad_files_of_cluster(query: i64) -> String {
+    format!(
+        "SELECT filename, line_number, colname, err_reason FROM stl_load_errors WHERE query = {query} ORDER BY filename, line_number LIMIT 1000"
     )
 }
 
@@ -165,7 +218,6 @@ pub(crate) fn mark_verified(files: u64, rows: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::LoadInput;
 
     fn batch(input: &str) -> Batch {
         let input: LoadInput = serde_json::from_str(input).expect("an input");
@@ -192,6 +244,24 @@ mod tests {
             statements[COPY - 1].starts_with("SELECT 1 / "),
             "the guard is before the COPY"
         );
+    }
+
+    #[test]
+    fn the_call_says_what_the_copy_says() {
+        let input = r#"{"bucket": "land", "prefix": "p/", "table": "public.t", "format": "json", "gzip": true, "columns": ["a", "b"]}"#;
+        let batch = batch(input);
+        let id = &batch.id;
+        let [lock, call] = call(&batch, Some("arn:'x")).try_into().expect("two");
+        assert_eq!(lock, load(&batch, None)[0], "the same lock, and first");
+        assert_eq!(
+            call,
+            format!(
+                "CALL stepfleet.load_batch('{id}', 'public.t', ' (a, b)', 's3://land/p/manifests/{id}.files.json', 's3://land/p/manifests/{id}.json', 'FORMAT JSON ''auto'' GZIP', '''arn:''''x''', '2026-01-02')"
+            )
+        );
+        let made = procedure();
+        assert!(made.starts_with("CREATE OR REPLACE PROCEDURE stepfleet.load_batch("));
+        assert!(made.contains(FILE) && !made.contains("${"), "{made}");
     }
 
     #[test]

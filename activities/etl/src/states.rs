@@ -62,3 +62,29 @@ pub(crate) async fn put_state_machine(
         .map(drop)
         .map_err(|error| failed(format!("update the state machine {}", machine.name), &error))
 }
+
+/// Starts an execution. The same name and input again is the same execution, and
+/// one that has ended is as good: it was started.
+pub(crate) async fn start(
+    client: &Client,
+    arn: &str,
+    (name, input): (&str, &str),
+) -> Result<(), CallError> {
+    let started = client
+        .start_execution()
+        .state_machine_arn(arn)
+        .name(name)
+        .input(input)
+        .send()
+        .await;
+    let Err(error) = started else {
+        return Ok(());
+    };
+    let there = error
+        .as_service_error()
+        .is_some_and(|error| error.is_execution_already_exists());
+    if there {
+        return Ok(());
+    }
+    Err(failed(format!("start the execution {name}"), &error))
+}

@@ -228,7 +228,7 @@ async fn forward(shared: &Shared, request: Request<Body>) -> Result<Response<Byt
 
 /// The operation, or method and folder of S3, or method and last part of the path.
 fn name(request: &Request<Body>) -> String {
-    const FOLDERS: [&str; 4] = ["incoming", "processed", "manifests", "leases"];
+    const FOLDERS: [&str; 5] = ["incoming", "processed", "failed", "manifests", "leases"];
     let target = request.headers().get("x-amz-target");
     if let Some(target) = target.and_then(|target| target.to_str().ok()) {
         return target.rsplit('.').next().unwrap_or(target).to_owned();

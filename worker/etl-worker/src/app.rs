@@ -1,13 +1,17 @@
 //! Which handlers this binary has, and how each is made.
 
+use std::process::ExitCode;
+
 use aws_config::SdkConfig;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use stepfleet_activity::HandlerSpec;
 use stepfleet_activity::catalogue::{Activity, Catalogue};
-use stepfleet_etl::{Clients, S3Load, setup};
-use stepfleet_worker::cli::{App, BoxActivity, SetupOptions};
+use stepfleet_etl::{Clients, S3Load, S3Plan, setup};
+use stepfleet_worker::cli::{App, BoxActivity, CommandCall, SetupOptions};
 use stepfleet_worker::{BoxError, handler_fn};
+
+use crate::{reprocess, trigger};
 
 /// The ETL activities.
 pub(crate) struct Etl;
@@ -38,6 +42,7 @@ impl App for Etl {
         async move {
             match activity.handler.as_str() {
                 "etl.s3-load" => s3_load(aws, catalogue, activity),
+                "etl.s3-plan" => s3_plan(aws, catalogue, activity),
                 other => Err(format!("no handler {other:?} in this binary").into()),
             }
         }
@@ -53,6 +58,7 @@ impl App for Etl {
         async move {
             let clients = setup::Clients {
                 sfn: aws_sdk_sfn::Client::new(aws),
+                cloudwatch: aws_sdk_cloudwatch::Client::new(aws),
                 redshiftdata: aws_sdk_redshiftdata::Client::new(aws),
             };
             for step in setup::plan(catalogue, options.role_arn.as_deref()) {
@@ -67,6 +73,69 @@ impl App for Etl {
         }
         .boxed()
     }
+
+    fn commands(&self) -> Vec<clap::Command> {
+        vec![reprocess::command(), trigger::command(), ddl()]
+    }
+
+    fn run_command<'a>(
+        &'a self,
+        call: CommandCall<'a>,
+    ) -> BoxFuture<'a, Result<ExitCode, BoxError>> {
+        async move {
+            match call.name {
+                reprocess::NAME => reprocess::run(call).await,
+                trigger::NAME => trigger::run(call).await,
+                _ => {
+                    for statement in setup::ddl() {
+                        println!("{statement};\n");
+                    }
+                    Ok(ExitCode::SUCCESS)
+                }
+            }
+        }
+        .boxed()
+    }
+}
+
+fn ddl() -> clap::Command {
+    clap::Command::new("ddl")
+        .about("Print the SQL that setup runs in a warehouse, with stepfleet.load_batch")
+        .after_help(
+            "For warehouses in which the worker may not create anything: somebody who may runs this.
+
+Example:
+  etl-worker ddl --catalogue fleet.yaml > stepfleet.sql",
+        )
+}
+
+/// Bucket names go into the path where an endpoint of one's own is set.
+pub(crate) fn s3(aws: &SdkConfig) -> aws_sdk_s3::Client {
+    let config = aws_sdk_s3::config::Builder::from(aws)
+        .force_path_style(aws.endpoint_url().is_some())
+        .build();
+    aws_sdk_s3::Client::from_conf(config)
+}
+
+fn clients(aws: &SdkConfig) -> Clients {
+    Clients {
+        s3: s3(aws),
+        redshiftdata: aws_sdk_redshiftdata::Client::new(aws),
+        cloudwatch: aws_sdk_cloudwatch::Client::new(aws),
+        sns: aws_sdk_sns::Client::new(aws),
+    }
+}
+
+fn s3_plan(
+    aws: &SdkConfig,
+    catalogue: &Catalogue,
+    activity: &Activity,
+) -> Result<BoxActivity, BoxError> {
+    let plan = S3Plan::new(clients(aws), catalogue, activity)?;
+    Ok(BoxActivity::new(handler_fn(move |input, context| {
+        let plan = plan.clone();
+        async move { plan.run(input, context).await }
+    })))
 }
 
 fn s3_load(
@@ -74,16 +143,7 @@ fn s3_load(
     catalogue: &Catalogue,
     activity: &Activity,
 ) -> Result<BoxActivity, BoxError> {
-    // Bucket names go into the path where an endpoint of one's own is set.
-    let s3 = aws_sdk_s3::config::Builder::from(aws)
-        .force_path_style(aws.endpoint_url().is_some())
-        .build();
-    let clients = Clients {
-        s3: aws_sdk_s3::Client::from_conf(s3),
-        redshiftdata: aws_sdk_redshiftdata::Client::new(aws),
-        cloudwatch: aws_sdk_cloudwatch::Client::new(aws),
-    };
-    let load = S3Load::new(clients, catalogue, activity)?;
+    let load = S3Load::new(clients(aws), catalogue, activity)?;
     Ok(BoxActivity::new(handler_fn(move |input, context| {
         let load = load.clone();
         async move { load.run(input, context).await }

@@ -1,6 +1,8 @@
 //! `etl-worker`: runs the ETL activities of a catalogue.
 
 mod app;
+mod reprocess;
+mod trigger;
 
 use std::process::ExitCode;
 

@@ -62,6 +62,11 @@ fn what_it_cannot_serve_is_usage_and_says_why() {
     let foreign = write(&folder, "foreign.yaml", &foreign);
     let wrong = CATALOGUE.replace("etl.s3-load", "etl.s3-laod");
     let wrong = write(&folder, "wrong.yaml", &wrong);
+    let planless = CATALOGUE.replace(
+        "handler: resize.plan\n    deployment: pods",
+        "handler: etl.s3-plan\n    deployment: pods\n    config: {load: laod}",
+    );
+    let planless = write(&folder, "planless.yaml", &planless);
     let table: &[(&[&str], &str)] = &[
         (&[], "name the catalogue: --catalogue fleet.yaml"),
         (
@@ -87,6 +92,10 @@ fn what_it_cannot_serve_is_usage_and_says_why() {
         (
             &["check", "--catalogue", &wrong],
             "did you mean `etl.s3-load`?",
+        ),
+        (
+            &["check", "--catalogue", &planless],
+            "activities.resize.config.load: found `laod`; there is no such activity of etl.s3-load, there are: load",
         ),
         (
             &["check", "--catalogue", "nowhere.yaml"],
@@ -129,9 +138,19 @@ fn handlers_say_what_their_config_and_input_are() {
         "max_files whole number, 1 to 10000 200 Files in one load at most.",
         "max_bytes bytes, like 512MB or 1GiB 1GiB Bytes in one load at most; a single file over it is loaded alone.",
         "settle duration, 0s to 1day 10s How long an object must have been there before it is loaded.",
+        "commit transaction | procedure transaction How a batch comes into Redshift: by statements, or by a stored procedure.",
+        "isolate.attempts whole number, 1 to 1000 20 COPYs in one run at most. With 1, a bad file stops its batch, and nothing is moved.",
+        "notify.topic text required The ARN of an SNS topic. It is told at least once.",
         "format csv | json required How the files are written.",
         "header true | false false Whether each CSV file begins with a line of names.",
         "columns list of text none The columns in the files' order; without them, the table's own.",
+    ] {
+        assert!(squeezed.iter().any(|one| one == line), "{line}\n{text}");
+    }
+    for line in [
+        "load text required The loader's activity: its `loads` are planned, and it runs them.",
+        "watch.above whole number 1000 More files than this are too many...",
+        "trigger.debounce duration, 1s to 15m 10s Events of so long start one execution.",
     ] {
         assert!(squeezed.iter().any(|one| one == line), "{line}\n{text}");
     }
@@ -184,6 +203,23 @@ fn overlays_are_merged_printed_and_blamed() {
 }
 
 #[test]
+fn the_sql_of_a_warehouse_is_printed_for_those_who_run_it_by_hand() {
+    let folder = folder("ddl");
+    let good = write(&folder, "good.yaml", CATALOGUE);
+    let (code, text, error) = run(&["ddl", "--catalogue", &good]);
+    assert_eq!(code, Some(0), "{error}");
+    for part in [
+        "CREATE SCHEMA IF NOT EXISTS stepfleet;",
+        "CREATE TABLE IF NOT EXISTS stepfleet.ledger (",
+        "CREATE TABLE IF NOT EXISTS stepfleet.lock_31 (",
+        "CREATE OR REPLACE PROCEDURE stepfleet.load_batch(",
+        "$load_batch$ LANGUAGE plpgsql;",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+}
+
+#[test]
 fn help_teaches_by_example() {
     for (args, says) in [
         (
@@ -195,11 +231,27 @@ fn help_teaches_by_example() {
             "--role-arn arn:aws:iam::123456789012:role/load-states",
         ),
         (&["setup", "--help"], "[env: STEPFLEET_STATES_ROLE=]"),
+        (&["--help"], "Move failed files back to incoming/"),
+        (
+            &["trigger", "--help"],
+            "an event never names what is\nloaded",
+        ),
+        (
+            &["reprocess", "--help"],
+            "etl-worker reprocess --catalogue fleet.yaml --bucket my-bucket --prefix orders/ --dry-run",
+        ),
     ] {
         let (code, text, _) = run(args);
         assert_eq!(code, Some(0), "{args:?}");
         assert!(text.contains(says), "{says} is not in\n{text}");
     }
+    let half = ["reprocess", "--bucket", "land", "--prefix", "orders"];
+    let (code, _, error) = run(&half);
+    assert_eq!(code, Some(64));
+    assert!(error.contains("a prefix that ends in /"), "{error}");
+    let (code, _, error) = run(&["reprocess", "--bucket", "land"]);
+    assert_eq!(code, Some(64));
+    assert!(error.contains("name the catalogue"), "{error}");
     let (code, _, error) = run(&["setup", "--role-arn", "load-states"]);
     assert_eq!(code, Some(64));
     assert!(

@@ -25,7 +25,7 @@ activities:
   load:
     handler: etl.s3-load
     deployment: pods
-    config: {warehouse: main}
+    config: {warehouse: main, commit: procedure}
   notify:
     handler: acme.notify
     deployment: pods
@@ -69,6 +69,11 @@ impl Cloud {
                 self.machines.insert(name.to_owned(), machine);
                 Json(json!({"updateDate": 1})).into_response()
             }
+            "RedshiftData.ExecuteStatement" => {
+                let sql = body["Sql"].as_str().unwrap_or_default().to_owned();
+                *self.statements.entry(sql).or_default() += 1;
+                Json(json!({"Id": "s1"})).into_response()
+            }
             "RedshiftData.BatchExecuteStatement" => {
                 for sql in body["Sqls"].as_array().into_iter().flatten() {
                     let sql = sql.as_str().unwrap_or_default().to_owned();
@@ -101,8 +106,12 @@ async fn serve() -> (String, Arc<Mutex<Cloud>>) {
 }
 
 async fn setup(endpoint: &str, test: &str, args: &[&str]) -> Output {
+    setup_of(CATALOGUE, endpoint, (test, args)).await
+}
+
+async fn setup_of(catalogue: &str, endpoint: &str, (test, args): (&str, &[&str])) -> Output {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("setup-{test}.yaml"));
-    std::fs::write(&path, CATALOGUE).unwrap();
+    std::fs::write(&path, catalogue).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_etl-worker"))
         .arg("setup")
         .arg("--catalogue")
@@ -142,6 +151,7 @@ async fn a_dry_run_says_everything_and_calls_nothing() {
             "would create or update state machine demo-load with role arn:aws:iam::123456789012:role/stepfleet-demo-states",
             "would create activity demo-notify",
             "would create schema stepfleet with the ledger and its locks in warehouse main, database dev",
+            "would create or replace procedure stepfleet.load_batch in warehouse main, database dev",
         ]
     );
     assert_eq!(*cloud.lock().unwrap(), Cloud::default());
@@ -151,6 +161,63 @@ async fn a_dry_run_says_everything_and_calls_nothing() {
         assert_eq!(done.strip_prefix("done: "), said.strip_prefix("would "));
     }
     assert_eq!(done.len(), said.len());
+}
+
+/// What follows from standing loads: a machine that drains, one that plans, and
+/// two alarms a table.
+#[tokio::test]
+async fn standing_loads_have_machines_and_alarms() {
+    let catalogue = CATALOGUE.replace(
+        "config: {warehouse: main, commit: procedure}",
+        "config:
+      warehouse: main
+      loads:
+        - {bucket: land, prefix: a/, table: public.a, format: csv}
+        - {bucket: land, prefix: b/, table: public.b, format: json}
+      trigger: {queue: https://sqs.eu-west-1.amazonaws.com/123456789012/arrivals}
+      watch: {topic: arn:aws:sns:eu-west-1:123456789012:alerts, for: 5m}
+  load-all:
+    handler: etl.s3-plan
+    deployment: pods
+    config: {load: load, concurrency: 3}",
+    );
+    let (endpoint, cloud) = serve().await;
+    let said = lines(&setup_of(&catalogue, &endpoint, ("standing", &["--dry-run"])).await);
+    let role = "with role arn:aws:iam::123456789012:role/stepfleet-demo-states";
+    let tells = "which tells arn:aws:sns:eu-west-1:123456789012:alerts";
+    for step in [
+        format!("would create or update state machine demo-load {role}"),
+        format!("would create or update state machine demo-load-drain {role}"),
+        format!("would create or update state machine demo-load-all {role}"),
+        format!("would put alarm demo-load-public.a-unprocessed, {tells}"),
+        format!("would put alarm demo-load-public.a-not-falling, {tells}"),
+        format!("would put alarm demo-load-public.b-unprocessed, {tells}"),
+        format!("would put alarm demo-load-public.b-not-falling, {tells}"),
+    ] {
+        assert!(said.contains(&step), "{step} is not in {said:#?}");
+    }
+    assert_eq!(*cloud.lock().unwrap(), Cloud::default());
+    let quiet = catalogue.lines().filter(|line| !line.contains("watch:"));
+    let quiet: Vec<&str> = quiet.collect();
+    setup_of(&quiet.join("\n"), &endpoint, ("machines", &[])).await;
+    let machines = cloud.lock().unwrap().machines.clone();
+    let all: Value = serde_json::from_str(machines["demo-load-all"].0.as_str().unwrap()).unwrap();
+    let each = &all["States"]["LoadEach"];
+    assert_eq!(each["MaxConcurrency"], 3);
+    let load = &each["ItemProcessor"]["States"]["Load"]["Resource"];
+    assert_eq!(
+        load,
+        "arn:aws:states:eu-west-1:123456789012:activity:demo-load"
+    );
+    let plan = &all["States"]["Plan"]["Resource"];
+    assert_eq!(
+        plan,
+        "arn:aws:states:eu-west-1:123456789012:activity:demo-load-all"
+    );
+    for (name, (definition, _)) in &machines {
+        let definition = definition.as_str().unwrap();
+        assert!(!definition.contains("${"), "{name}: {definition}");
+    }
 }
 
 #[tokio::test]
@@ -173,7 +240,8 @@ async fn doing_it_again_changes_nothing_and_another_role_is_taken() {
     };
     assert_eq!(updates(&second), 0, "the same definition and role");
     for (sql, times) in &second.statements {
-        assert!(sql.contains(" IF NOT EXISTS "), "{sql} is not repeatable");
+        let repeatable = sql.contains(" IF NOT EXISTS ") || sql.starts_with("CREATE OR REPLACE ");
+        assert!(repeatable, "{sql} is not repeatable");
         assert_eq!(*times, 2, "{sql}");
     }
     let other = "arn:aws:iam::123456789012:role/other";

@@ -3,7 +3,12 @@
 use serde_json::Value;
 
 /// Each property of an object's schema as a row: name, type, default, meaning.
+/// What is an object itself is shown by its own properties.
 pub(super) fn fields(schema: &Value) -> Vec<[String; 4]> {
+    fields_of(schema, schema)
+}
+
+fn fields_of(root: &Value, schema: &Value) -> Vec<[String; 4]> {
     let required: Vec<&str> = schema["required"]
         .as_array()
         .map(|names| names.iter().filter_map(Value::as_str).collect())
@@ -11,20 +16,41 @@ pub(super) fn fields(schema: &Value) -> Vec<[String; 4]> {
     let Some(properties) = schema["properties"].as_object() else {
         return Vec::new();
     };
-    let row = |(name, property): (&String, &Value)| {
+    let rows = |(name, property): (&String, &Value)| {
+        let inner = resolved(root, property);
+        if inner["properties"].is_object() {
+            let own = fields_of(root, inner).into_iter();
+            let named = own.map(|[inner, kind, default, meaning]| {
+                [format!("{name}.{inner}"), kind, default, meaning]
+            });
+            return named.collect();
+        }
         let default = if required.contains(&name.as_str()) {
             "required".to_owned()
         } else {
             default(property)
         };
-        [
+        vec![[
             name.clone(),
-            kind(schema, property),
+            kind(root, property),
             default,
             meaning(property),
-        ]
+        ]]
     };
-    properties.iter().map(row).collect()
+    properties.iter().flat_map(rows).collect()
+}
+
+/// What a property is that refers to a definition, or may be null.
+fn resolved<'a>(root: &'a Value, property: &'a Value) -> &'a Value {
+    let some = property["anyOf"].as_array().and_then(|all| {
+        let mut some = all.iter().filter(|one| one["type"] != "null");
+        some.next().filter(|_| all.len() == 2)
+    });
+    let property = some.unwrap_or(property);
+    let pointer = property["$ref"].as_str();
+    let pointer = pointer.and_then(|target| target.strip_prefix('#'));
+    let target = pointer.and_then(|pointer| root.pointer(pointer));
+    target.unwrap_or(property)
 }
 
 /// The first paragraph of the description, in a line.

@@ -10,7 +10,7 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use clap::FromArgMatches;
+use clap::{ArgMatches, FromArgMatches};
 use futures::future::BoxFuture;
 use stepfleet_activity::catalogue::{self, Activity, Catalogue, ReadOptions};
 use stepfleet_activity::{ActivityError, ActivityTask, HandlerSpec, Output};
@@ -61,6 +61,33 @@ pub trait App: Send + Sync {
         catalogue: &'a Catalogue,
         options: &'a SetupOptions,
     ) -> BoxFuture<'a, Result<(), BoxError>>;
+
+    /// Commands of its own, beside those that every worker binary has.
+    fn commands(&self) -> Vec<clap::Command> {
+        Vec::new()
+    }
+
+    /// Runs one of its own commands; what it answers with is the exit code.
+    fn run_command<'a>(
+        &'a self,
+        call: CommandCall<'a>,
+    ) -> BoxFuture<'a, Result<ExitCode, BoxError>> {
+        let unknown = format!("there is no command {:?}", call.name);
+        Box::pin(async move { Err(unknown.into()) })
+    }
+}
+
+/// One of a binary's own commands, as it was called.
+#[derive(Debug, Clone, Copy)]
+pub struct CommandCall<'a> {
+    /// Which one.
+    pub name: &'a str,
+    /// Its own flags.
+    pub matches: &'a ArgMatches,
+    /// The environment's configuration, in the catalogue's region.
+    pub aws: &'a SdkConfig,
+    /// The catalogue, checked.
+    pub catalogue: &'a Catalogue,
 }
 
 /// What `setup` was told.
@@ -98,23 +125,47 @@ impl Failure {
 /// The whole of a worker binary: reads the command line and does what it says.
 pub async fn main(app: impl App) -> ExitCode {
     let parsed = args::command(app.name(), app.about())
+        .subcommands(app.commands())
         .try_get_matches()
-        .and_then(|matches| Args::from_arg_matches(&matches));
-    let args = match parsed {
-        Ok(args) => args,
+        .and_then(|matches| Ok((Args::from_arg_matches(&matches)?, matches)));
+    let (args, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Nothing is left to tell if the terminal is gone.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
         }
     };
-    match dispatch(&app, &args).await {
+    let own = matches.subcommand().filter(|_| args.command.is_none());
+    let done = match own {
+        Some((name, matches)) => run_own(&app, &args, (name, matches)).await,
+        None => dispatch(&app, &args).await,
+    };
+    match done {
         Ok(code) => code,
         Err(failure) => {
             eprintln!("{}: {}", app.name(), failure.text);
             ExitCode::from(failure.code)
         }
     }
+}
+
+async fn run_own(
+    app: &impl App,
+    args: &Args,
+    (name, matches): (&str, &ArgMatches),
+) -> Result<ExitCode, Failure> {
+    log(args.log_format);
+    let catalogue = read(app, args)?;
+    let aws = load_aws(&catalogue).await;
+    let call = CommandCall {
+        name,
+        matches,
+        aws: &aws,
+        catalogue: &catalogue,
+    };
+    let done = app.run_command(call).await;
+    done.map_err(|error| Failure::failed(chain(&*error)))
 }
 
 async fn dispatch(app: &impl App, args: &Args) -> Result<ExitCode, Failure> {

@@ -1,10 +1,12 @@
 //! A crash before and after each call to the outside, then another run: no row
 //! is lost, no row is doubled.
 
+use serde_json::json;
 use stepfleet_activity::{Attempt, Class};
 
-use super::faulty::{Dies, Run, execution, run_with};
+use super::faulty::{Dies, Run, execution, run_as};
 use super::world::{World, lock};
+use crate::Commit;
 
 const FILES: [(&str, &str); 3] = [
     ("a.csv", "1,10\n2,20\n"),
@@ -12,7 +14,67 @@ const FILES: [(&str, &str); 3] = [
     ("c.csv", "4,40\n5,50\n6,60\n"),
 ];
 const LATE: (&str, &str) = ("late.csv", "7,70\n");
-const MAX_FILES: u64 = 200;
+/// What the warehouse refuses: one by name, one without.
+const BAD: [(&str, &str); 2] = [("bad.csv", "8,8\n9,bad\n"), ("b/ugly 'x'+.csv", "9,ugly\n")];
+const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:alerts";
+
+/// What is loaded, and by which statements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mode(Files, Commit);
+
+const MODES: [Mode; 4] = [
+    Mode(Files::Good, Commit::Transaction),
+    Mode(Files::Good, Commit::Procedure),
+    Mode(Files::Mixed, Commit::Transaction),
+    Mode(Files::Mixed, Commit::Procedure),
+];
+
+/// What is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Files {
+    /// Good files only.
+    Good,
+    /// Bad files among them, of which people are told.
+    Mixed,
+}
+
+impl Mode {
+    fn world(self) -> World {
+        let world = World::new();
+        lock(&world.db).procedure = self.1 == Commit::Procedure;
+        let bad = if self.0 == Files::Mixed {
+            &BAD[..]
+        } else {
+            &[]
+        };
+        for (name, body) in FILES.iter().chain(bad) {
+            world.arrive(name, body);
+        }
+        world.pass(60);
+        world
+    }
+
+    /// Nothing lost, nothing doubled, nothing left over, and people were told.
+    fn assert_done(self, world: &World, late: &[(&str, &str)], what: &str) {
+        world.assert_loaded_once(&[FILES.as_slice(), late].concat(), what);
+        let failed: Vec<String> = world.failed().into_iter().map(|(name, _)| name).collect();
+        match self.0 {
+            Files::Good => assert_eq!(failed, [""; 0], "{what}"),
+            Files::Mixed => {
+                assert_eq!(failed, ["b/ugly 'x'+.csv", "bad.csv"], "{what}");
+                let notices: Vec<String> = world
+                    .notices()
+                    .into_iter()
+                    .map(|notice| notice.message)
+                    .collect();
+                for (name, _) in BAD {
+                    let told = notices.iter().any(|notice| notice.contains(name));
+                    assert!(told, "{what}: nobody was told of {name}");
+                }
+            }
+        }
+    }
+}
 
 /// What the warehouse does with a load whose worker is dead.
 #[derive(Debug, Clone, Copy)]
@@ -40,31 +102,24 @@ const WAREHOUSES: [Warehouse; 3] = [
     Warehouse::LingersLonger,
 ];
 
-fn world() -> World {
-    let world = World::new();
-    for (name, body) in FILES {
-        world.arrive(name, body);
-    }
-    world.pass(60);
-    world
-}
-
 async fn run(world: &World, attempt: &Attempt, dies: Dies) -> Run {
-    run_with(world, MAX_FILES, (attempt.clone(), dies)).await
+    let settings = json!({"notify": {"topic": TOPIC}});
+    run_as(world, settings, (attempt.clone(), dies)).await
 }
 
 /// How many calls a load makes that nothing disturbs.
-async fn calls() -> usize {
-    let world = world();
+async fn calls(mode: Mode) -> usize {
+    let world = mode.world();
     let run = run(&world, &execution(&world), Dies::Never).await;
     let calls = run.calls.len();
     let puts = run.calls.iter().filter(|call| **call == "put").count();
     assert!(puts > 3, "the lease, manifest, list, and the lease again");
     let parts = run.calls.iter().filter(|call| **call == "copy_part");
     assert_eq!(parts.count(), 3, "15 bytes in parts of 7");
+    let told = run.calls.contains(&"notify");
+    assert_eq!(told, mode.0 == Files::Mixed);
     assert_eq!(run.output().rows, 6);
-    world.assert_loaded_once(&FILES, "no crash");
-    assert_eq!(world.unfinished(), 0, "the long file went in parts");
+    mode.assert_done(&world, &[], "no crash");
     calls
 }
 
@@ -120,57 +175,56 @@ fn stop(world: &World, warehouse: Warehouse) {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_crash_at_any_call_loses_and_doubles_nothing() {
-    for dies in deaths(calls().await) {
+/// One crash at every call, of every kind, before every kind of successor.
+async fn crash_everywhere(mode: Mode, kinds: [fn(usize) -> Dies; 2], late: &[(&str, &str)]) {
+    for dies in (1..=calls(mode).await).flat_map(|call| kinds.map(|kind| kind(call))) {
         for warehouse in WAREHOUSES {
             for who in [Next::Retry, Next::Tick] {
-                let what = format!("{dies:?}, {warehouse:?}, {who:?}");
-                let world = world();
+                let what = format!("{mode:?}, {dies:?}, {warehouse:?}, {who:?}, {late:?}");
+                let world = mode.world();
                 let first = execution(&world);
                 let crashed = run(&world, &first, dies).await;
                 assert!(crashed.result.is_none(), "{what}: it died");
+                for (name, body) in late {
+                    world.arrive(name, body);
+                }
                 stop(&world, warehouse);
                 recover(&world, &first, (who, &what)).await;
-                world.assert_loaded_once(&FILES, &what);
+                mode.assert_done(&world, late, &what);
             }
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_at_any_call_loses_and_doubles_nothing() {
+    for mode in MODES {
+        crash_everywhere(mode, [Dies::Before, Dies::After], &[]).await;
     }
 }
 
 /// The next run's batch is another one then, and holds the first one's files.
 #[tokio::test(start_paused = true)]
 async fn a_file_that_arrives_after_the_crash_changes_nothing() {
-    let all = [FILES.as_slice(), &[LATE]].concat();
-    for dies in deaths(calls().await) {
-        for warehouse in WAREHOUSES {
-            for who in [Next::Retry, Next::Tick] {
-                let what = format!("{dies:?}, {warehouse:?}, {who:?}, a late file");
-                let world = world();
-                let first = execution(&world);
-                run(&world, &first, dies).await;
-                world.arrive(LATE.0, LATE.1);
-                stop(&world, warehouse);
-                recover(&world, &first, (who, &what)).await;
-                world.assert_loaded_once(&all, &what);
-            }
-        }
+    for mode in MODES {
+        crash_everywhere(mode, [Dies::Before, Dies::After], &[LATE]).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_crash_in_the_run_after_the_crash_changes_nothing() {
-    let calls = calls().await;
+    let mode = MODES[0];
+    let calls = calls(mode).await;
     for first_death in deaths(calls) {
         for second_death in deaths(calls) {
             let what = format!("{first_death:?}, then {second_death:?}");
-            let world = world();
+            let world = mode.world();
             let first = execution(&world);
             run(&world, &first, first_death).await;
             let second = next(&world, &first, Next::Tick);
             run(&world, &second, second_death).await;
             recover(&world, &second, (Next::Tick, &what)).await;
-            world.assert_loaded_once(&FILES, &what);
+            mode.assert_done(&world, &[], &what);
         }
     }
 }
@@ -179,19 +233,8 @@ async fn a_crash_in_the_run_after_the_crash_changes_nothing() {
 /// may be at work already.
 #[tokio::test(start_paused = true)]
 async fn a_handler_dropped_at_any_call_loses_and_doubles_nothing() {
-    let drops = |call| [Dies::DroppedBefore(call), Dies::DroppedAfter(call)];
-    for dies in (1..=calls().await).flat_map(drops) {
-        for warehouse in WAREHOUSES {
-            for who in [Next::Retry, Next::Tick] {
-                let what = format!("{dies:?}, {warehouse:?}, {who:?}");
-                let world = world();
-                let first = execution(&world);
-                let dropped = run(&world, &first, dies).await;
-                assert!(dropped.result.is_none(), "{what}: it was dropped");
-                stop(&world, warehouse);
-                recover(&world, &first, (who, &what)).await;
-                world.assert_loaded_once(&FILES, &what);
-            }
-        }
+    for mode in MODES {
+        let drops = [Dies::DroppedBefore as fn(usize) -> Dies, Dies::DroppedAfter];
+        crash_everywhere(mode, drops, &[]).await;
     }
 }

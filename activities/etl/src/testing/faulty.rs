@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use stepfleet_activity::{ActivityError, Attempt, Clock as _, TaskContext};
 use tokio::sync::Notify;
 
@@ -12,8 +12,8 @@ use super::world::{World, input, lock};
 use crate::batch::Batch;
 use crate::load::Loader;
 use crate::outside::{
-    Answer, At, BadFile, Conditional, Description, LedgerRow, Loaded, Metrics, Object, ObjectStore,
-    Part, PutIf, Statement, Unprocessed, Upload, Warehouse,
+    Answer, At, BadFile, Conditional, Description, LedgerRow, Loaded, Notice, Object, ObjectStore,
+    Part, PutIf, Signals, Statement, To, Unprocessed, Upload, Warehouse,
 };
 use crate::parts::CopyLimits;
 use crate::{LoadConfig, LoadOutput};
@@ -43,7 +43,7 @@ pub(super) struct Faulty {
 }
 
 impl Faulty {
-    fn new(world: &World, dies: Dies) -> Self {
+    pub(super) fn new(world: &World, dies: Dies) -> Self {
         Self {
             world: world.clone(),
             dies,
@@ -51,6 +51,10 @@ impl Faulty {
             dead: Arc::default(),
             died: Arc::default(),
         }
+    }
+
+    pub(super) fn calls(&self) -> Vec<&'static str> {
+        lock(&self.calls).clone()
     }
 
     /// Lets other futures go on first: a call to the outside takes time.
@@ -115,7 +119,7 @@ impl ObjectStore for Faulty {
             .await
     }
 
-    async fn copy(&self, from: At<'_>, etag: &str, to: &str) -> Answer<Conditional<()>> {
+    async fn copy(&self, from: At<'_>, etag: &str, to: To<'_>) -> Answer<Conditional<()>> {
         self.call("copy", |world| world.copy(from, etag, to)).await
     }
 
@@ -134,7 +138,7 @@ impl ObjectStore for Faulty {
             .await
     }
 
-    async fn complete(&self, upload: Upload<'_>, etags: &[String]) -> Answer<()> {
+    async fn complete(&self, upload: Upload<'_>, etags: &[String]) -> Answer<Conditional<()>> {
         self.call("complete", |world| world.complete(upload, etags))
             .await
     }
@@ -187,8 +191,9 @@ impl Warehouse for Faulty {
         .await
     }
 
-    async fn bad_file(&self, query: i64) -> Answer<Option<BadFile>> {
-        self.call("bad_file", |world| world.bad_file(query)).await
+    async fn bad_files(&self, batch_id: &str, query: Option<i64>) -> Answer<Vec<BadFile>> {
+        self.call("bad_files", |world| world.bad_files(batch_id, query))
+            .await
     }
 
     async fn mark_verified(&self, batch_id: &str, _: Loaded) -> Answer<()> {
@@ -197,9 +202,21 @@ impl Warehouse for Faulty {
     }
 }
 
-impl Metrics for Faulty {
+impl Signals for Faulty {
     async fn publish(&self, _: &str, waiting: Unprocessed) -> Answer<()> {
         self.call("publish", |world| world.publish(waiting)).await
+    }
+
+    async fn notify(&self, _: &str, notice: &Notice) -> Answer<()> {
+        self.call("notify", |world| world.notify(notice)).await?
+    }
+}
+
+/// Runs anything over one worker's view of the world; `None` if it died.
+pub(super) async fn until_death<T>(faulty: &Faulty, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        result = work => Some(result),
+        () = faulty.died.notified() => None,
     }
 }
 
@@ -235,14 +252,21 @@ pub(super) fn execution(world: &World) -> Attempt {
 
 /// Runs the loader once with at most so many files a load.
 pub(super) async fn run_with(world: &World, max_files: u64, how: (Attempt, Dies)) -> Run {
+    run_as(world, json!({"max_files": max_files}), how).await
+}
+
+/// Runs the loader once with these settings.
+pub(super) async fn run_as(world: &World, settings: Value, how: (Attempt, Dies)) -> Run {
     let (attempt, dies) = how;
     let faulty = Faulty::new(world, dies);
-    let config =
-        json!({"warehouse": "main", "max_files": max_files, "settle": "10s", "lease": "5m"});
+    let mut config = json!({"warehouse": "main", "settle": "10s", "lease": "5m"});
+    if let (Value::Object(config), Value::Object(settings)) = (&mut config, settings) {
+        config.extend(settings);
+    }
     let loader = Loader {
         store: faulty.clone(),
         warehouse: faulty.clone(),
-        metrics: faulty.clone(),
+        signals: faulty.clone(),
         clock: world.clock.clone(),
         config: LoadConfig::read(&config).expect("a config"),
         // Small, so that the longer ones of the tests' files go in parts.
@@ -257,11 +281,8 @@ pub(super) async fn run_with(world: &World, max_files: u64, how: (Attempt, Dies)
         progress: Default::default(),
     };
     let input = input();
-    let result = tokio::select! {
-        result = loader.run(&input, &context) => Some(result),
-        () = faulty.died.notified() => None,
-    };
-    let calls = lock(&faulty.calls).clone();
+    let result = until_death(&faulty, loader.run(&input, &context)).await;
+    let calls = faulty.calls();
     Run { result, calls }
 }
 

@@ -4,5 +4,8 @@ mod cases;
 mod closed;
 mod crash;
 mod faulty;
+mod isolation;
+mod planning;
+mod reprocessing;
 mod statements;
 mod world;

@@ -1,15 +1,20 @@
 //! A bucket with S3's conditions, and what the warehouse and CloudWatch hold.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use stepfleet_activity::{Clock as _, VirtualClock};
+use stepfleet_activity::{Class, Clock as _, VirtualClock};
 
 use super::statements::Db;
 use crate::LoadInput;
-use crate::outside::{At, Conditional, Object, Part, PutIf, Unprocessed, Upload};
+use crate::call::CallError;
+use crate::outside::{
+    Answer, At, Conditional, Notice, Object, Part, PutIf, To, Unprocessed, Upload,
+};
 
 /// What happens in the world just before a call takes effect.
 type Hook = Box<dyn FnOnce(&World) + Send>;
@@ -19,31 +24,36 @@ type Hook = Box<dyn FnOnce(&World) + Send>;
 struct Stored {
     body: Vec<u8>,
     modified: Timestamp,
-}
-
-impl Stored {
     /// Follows from the content, as S3's does: the same bytes again give the same.
-    fn etag(&self) -> String {
-        hex::encode(&Sha256::digest(&self.body)[..16])
-    }
+    etag: String,
 }
 
 /// What a multipart upload has so far: parts by their numbers.
 type Parts = Vec<(i32, Vec<u8>)>;
+
+/// The uploads under way by key and id, and how many there were.
+type Uploads = (BTreeMap<(String, String), Parts>, u32);
 
 /// Everything outside of the worker; it outlives the worker's crash.
 #[derive(Clone)]
 pub(super) struct World {
     pub(super) clock: Arc<VirtualClock>,
     objects: Arc<Mutex<BTreeMap<String, Stored>>>,
-    uploads: Arc<Mutex<BTreeMap<String, Parts>>>,
+    uploads: Arc<Mutex<Uploads>>,
     pub(super) db: Arc<Mutex<Db>>,
     published: Arc<Mutex<Vec<Unprocessed>>>,
+    notices: Arc<Mutex<Vec<Notice>>>,
+    /// Whether the topic takes nothing.
+    pub(super) mute: Arc<AtomicBool>,
     hooks: Arc<Mutex<VecDeque<(&'static str, Hook)>>>,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn name(upload: Upload<'_>) -> (String, String) {
+    (upload.to.key.to_owned(), upload.id.to_owned())
 }
 
 pub(super) fn input() -> LoadInput {
@@ -64,6 +74,8 @@ impl World {
             uploads: Arc::default(),
             db: Arc::default(),
             published: Arc::default(),
+            notices: Arc::default(),
+            mute: Arc::default(),
             hooks: Arc::default(),
         }
     }
@@ -130,6 +142,7 @@ impl World {
             Vec::<String>::new(),
             "{what}: incoming"
         );
+        assert_eq!(self.unfinished(), 0, "{what}: parts that nobody completes");
         assert_eq!(self.keys("leases"), Vec::<String>::new(), "{what}: leases");
         let moved = self.keys("processed");
         assert_eq!(moved.len(), files.len(), "{what}: moved {moved:?}");
@@ -141,20 +154,43 @@ impl World {
             assert!(there, "{what}: {name} is not among {moved:?}");
         }
     }
+
+    /// The files in `failed/`, each with the report beside it.
+    pub(super) fn failed(&self) -> Vec<(String, Value)> {
+        let keys = self.keys("failed");
+        let (files, reports): (Vec<_>, Vec<_>) = keys.iter().partition(|key| key.contains('/'));
+        assert_eq!(files.len(), reports.len(), "{keys:?}");
+        let mut failed: Vec<(String, Value)> = files
+            .iter()
+            .map(|key| {
+                let (id, name) = key.split_once('/').expect("a folder");
+                let report = self.body(&format!("p/failed/{id}.json")).expect("a report");
+                let report = serde_json::from_slice(&report).expect("JSON");
+                (name.to_owned(), report)
+            })
+            .collect();
+        failed.sort_by(|a, b| a.0.cmp(&b.0));
+        failed
+    }
 }
 
 /// The bucket's answers.
 impl World {
     fn write(&self, key: &str, body: Vec<u8>) -> String {
         let modified = self.clock.now();
-        let stored = Stored { body, modified };
-        let etag = stored.etag();
+        let etag = hex::encode(&Sha256::digest(&body)[..16]);
+        let stored = Stored {
+            body,
+            modified,
+            etag: etag.clone(),
+        };
         lock(&self.objects).insert(key.to_owned(), stored);
         etag
     }
 
     pub(super) fn etag(&self, key: &str) -> Option<String> {
-        lock(&self.objects).get(key).map(Stored::etag)
+        let objects = lock(&self.objects);
+        objects.get(key).map(|stored| stored.etag.clone())
     }
 
     pub(super) fn list(&self, prefix: &str) -> Vec<Object> {
@@ -163,7 +199,7 @@ impl World {
         found
             .map(|(key, stored)| Object {
                 key: key.clone(),
-                etag: stored.etag(),
+                etag: stored.etag.clone(),
                 size: stored.body.len() as u64,
                 modified: stored.modified,
             })
@@ -190,12 +226,13 @@ impl World {
         }
     }
 
-    pub(super) fn copy(&self, from: At<'_>, etag: &str, to: &str) -> Conditional<()> {
+    pub(super) fn copy(&self, from: At<'_>, etag: &str, to: To<'_>) -> Conditional<()> {
         match self.get(from) {
             None => Conditional::Missing,
             Some((_, found)) if found != etag => Conditional::Refused,
+            Some(_) if self.is_taken(to) => Conditional::Refused,
             Some((body, _)) => {
-                self.write(to, body);
+                self.write(to.key, body);
                 Conditional::Done(())
             }
         }
@@ -206,10 +243,11 @@ impl World {
             None => Conditional::Missing,
             Some(found) if found != etag => Conditional::Refused,
             Some(_) => {
-                let mut uploads = lock(&self.uploads);
-                let mut ids = (0..).map(|number: u32| format!("{number}-{to}"));
-                let id = ids.find(|id| !uploads.contains_key(id)).expect("a number");
-                uploads.insert(id.clone(), Vec::new());
+                let (uploads, serial) = &mut *lock(&self.uploads);
+                uploads.retain(|(key, _), _| key != to);
+                *serial += 1;
+                let id = serial.to_string();
+                uploads.insert((to.to_owned(), id.clone()), Vec::new());
                 Conditional::Done(id)
             }
         }
@@ -228,29 +266,39 @@ impl World {
         };
         let at = |byte: u64| usize::try_from(byte).expect("a small file");
         let piece = body[at(part.first)..=at(part.last)].to_vec();
-        let mut uploads = lock(&self.uploads);
-        let pieces = uploads.get_mut(upload.id).expect("an upload of ours");
+        let (uploads, _) = &mut *lock(&self.uploads);
+        let Some(pieces) = uploads.get_mut(&name(upload)) else {
+            return Conditional::Missing;
+        };
         pieces.push((part.number, piece));
         Conditional::Done(part.number.to_string())
     }
 
-    pub(super) fn complete(&self, upload: Upload<'_>, etags: &[String]) {
-        let pieces = lock(&self.uploads).remove(upload.id);
+    fn is_taken(&self, to: To<'_>) -> bool {
+        to.absent && self.etag(to.key).is_some()
+    }
+
+    pub(super) fn complete(&self, upload: Upload<'_>, etags: &[String]) -> Conditional<()> {
+        if self.is_taken(upload.to) {
+            return Conditional::Refused;
+        }
+        let pieces = lock(&self.uploads).0.remove(&name(upload));
         let mut pieces = pieces.expect("an upload of ours");
         pieces.sort_unstable();
         let numbers: Vec<String> = pieces.iter().map(|(at, _)| at.to_string()).collect();
         assert_eq!(numbers, etags, "every part, in order");
         let body = pieces.into_iter().flat_map(|(_, piece)| piece).collect();
-        self.write(upload.key, body);
+        self.write(upload.to.key, body);
+        Conditional::Done(())
     }
 
     pub(super) fn abort(&self, upload: Upload<'_>) {
-        lock(&self.uploads).remove(upload.id);
+        lock(&self.uploads).0.remove(&name(upload));
     }
 
     /// How many copies in parts were neither completed nor given up.
     pub(super) fn unfinished(&self) -> usize {
-        lock(&self.uploads).len()
+        lock(&self.uploads).0.len()
     }
 
     pub(super) fn delete(&self, at: At<'_>, etag: &str) -> Conditional<()> {
@@ -266,5 +314,21 @@ impl World {
 
     pub(super) fn publish(&self, waiting: Unprocessed) {
         lock(&self.published).push(waiting);
+    }
+
+    pub(super) fn notify(&self, notice: &Notice) -> Answer<()> {
+        if self.mute.load(Ordering::SeqCst) {
+            return Err(CallError {
+                what: "notify".to_owned(),
+                reason: "the topic takes nothing".to_owned(),
+                class: Class::Transient,
+            });
+        }
+        lock(&self.notices).push(notice.clone());
+        Ok(())
+    }
+
+    pub(super) fn notices(&self) -> Vec<Notice> {
+        lock(&self.notices).clone()
     }
 }

@@ -6,6 +6,7 @@
 mod copy;
 mod parameters;
 mod postgres;
+mod procedure;
 mod result;
 mod run;
 mod statement;
@@ -178,7 +179,12 @@ impl DataApi {
             self.change(&id, |statement| statement.end(Status::Aborted, None));
             return;
         }
-        let Some(queries) = self.lock().statements.get(&id).map(Statement::queries) else {
+        let found = self
+            .lock()
+            .statements
+            .get(&id)
+            .map(|statement| (statement.queries(), statement.target.errors_in()));
+        let Some((queries, errors_in)) = found else {
             return;
         };
         let outcome = run::run(
@@ -186,6 +192,8 @@ impl DataApi {
                 warehouse: &self.warehouse,
                 s3: &self.s3,
                 stop: &stop,
+                next_query: &self.next_query,
+                errors_in,
             },
             &queries,
         )

@@ -1,13 +1,15 @@
 //! Runs a statement's texts in one transaction on a connection of its own.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use tokio_postgres::{CancelToken, Client, NoTls, SimpleQueryMessage};
 use tokio_util::sync::CancellationToken;
 
-use super::copy::{self, CopyCommand};
+use super::copy::{self, CopyCommand, Job, Record};
 use super::postgres::{Warehouse, reason};
+use super::procedure;
 use super::result::Rows;
 use super::translate::translate;
 use crate::s3::S3;
@@ -20,6 +22,10 @@ pub(super) struct Place<'a> {
     pub(super) warehouse: &'a Arc<Warehouse>,
     pub(super) s3: &'a Arc<S3>,
     pub(super) stop: &'a CancellationToken,
+    /// Gives a query its id.
+    pub(super) next_query: &'a AtomicI64,
+    /// The system view that has the errors of a load.
+    pub(super) errors_in: &'static str,
 }
 
 /// One SQL text with the id that load history knows it by.
@@ -49,13 +55,12 @@ pub(super) enum Outcome {
 enum Failure {
     Sql(tokio_postgres::Error),
     Copy(String),
-    Load(CopyCommand, copy::LoadError),
 }
 
 /// Runs all texts; a cancellation is settled by what the server says became of them.
 pub(super) async fn run(place: &Place<'_>, queries: &[Query]) -> Outcome {
-    let client = match place.warehouse.connection().await {
-        Ok(client) => client,
+    let (client, mut notices) = match place.warehouse.session().await {
+        Ok(session) => session,
         Err(error) => {
             return Outcome::Failed {
                 at: 0,
@@ -64,8 +69,13 @@ pub(super) async fn run(place: &Place<'_>, queries: &[Query]) -> Outcome {
         }
     };
     let canceller = tokio::spawn(cancel(client.cancel_token(), place.stop.clone()));
-    let outcome = transaction(place, queries, &client).await;
+    let mut asked = Vec::new();
+    let outcome = tokio::select! {
+        outcome = transaction(place, queries, &client) => outcome,
+        () = procedure::serve(place, &mut notices, &mut asked) => Outcome::Aborted,
+    };
     canceller.abort();
+    procedure::forget(place, &asked).await;
     match outcome {
         Outcome::Failed { .. } if place.stop.is_cancelled() => Outcome::Aborted,
         other => other,
@@ -95,7 +105,7 @@ async fn transaction(place: &Place<'_>, queries: &[Query], client: &Client) -> O
     for (at, query) in queries.iter().enumerate() {
         match one(place, query, client).await {
             Ok(result) => results.push(result),
-            Err(failure) => return roll_back(client, (at, query.id), failure).await,
+            Err(failure) => return roll_back(client, at, failure).await,
         }
         if place.stop.is_cancelled() {
             // A connection that is gone has rolled back by itself.
@@ -112,26 +122,23 @@ async fn transaction(place: &Place<'_>, queries: &[Query], client: &Client) -> O
     }
 }
 
-async fn roll_back(client: &Client, (at, query_id): (usize, i64), failure: Failure) -> Outcome {
+async fn roll_back(client: &Client, at: usize, failure: Failure) -> Outcome {
     // A connection that is gone has rolled back by itself.
     let _ = client.batch_execute("ROLLBACK").await;
     let error = match failure {
         Failure::Sql(error) => say(&error),
         Failure::Copy(error) => format!("ERROR: {error}"),
-        Failure::Load(command, error) => {
-            let message = format!("ERROR: {}", error.message);
-            if let Err(error) = copy::record(client, query_id, &command, &Err(error)).await {
-                tracing::warn!(%error, "a failed load is not in the load history");
-            }
-            message
-        }
     };
     Outcome::Failed { at, error }
 }
 
 async fn one(place: &Place<'_>, query: &Query, client: &Client) -> Result<QueryResult, Failure> {
+    if let Some(created) = procedure::procedure(&query.sql) {
+        let created = created.map_err(Failure::Copy)?;
+        return ask(&created, client).await.map_err(Failure::Sql);
+    }
     match copy::parse(&query.sql) {
-        Some(Ok(command)) => load(place, command, (query.id, client)).await,
+        Some(Ok(command)) => load(place, &command, (query.id, client)).await,
         Some(Err(error)) => Err(Failure::Copy(error)),
         None => ask(&translate(&query.sql), client)
             .await
@@ -141,22 +148,51 @@ async fn one(place: &Place<'_>, query: &Query, client: &Client) -> Result<QueryR
 
 async fn load(
     place: &Place<'_>,
-    command: CopyCommand,
+    command: &CopyCommand,
     (query_id, client): (i64, &Client),
 ) -> Result<QueryResult, Failure> {
-    let loaded = match copy::run(&command, place.s3, client).await {
-        Ok(loaded) => loaded,
-        Err(error) => return Err(Failure::Load(command, error)),
+    let session = "SELECT pg_backend_pid(), txid_current()";
+    let session = client.query_one(session, &[]).await.map_err(Failure::Sql)?;
+    let job = Job {
+        command,
+        into: &command.table,
+        s3: place.s3,
+        errors_in: place.errors_in,
     };
-    let affected = loaded.rows;
-    // In the same transaction: the history has what is committed, and nothing else.
-    copy::record(client, query_id, &command, &Ok(loaded))
-        .await
-        .map_err(Failure::Sql)?;
+    let outcome = copy::run(&job, client).await;
+    let record = Record {
+        query_id,
+        session: (session.get(0), session.get(1)),
+        command,
+    };
+    record_apart(place, &record, &outcome).await;
+    let loaded = outcome.map_err(|error| Failure::Copy(error.message))?;
+    let last = "SELECT set_config('stepfleet.last_copy_id', $1, false), \
+                set_config('stepfleet.last_copy_count', $2, false)";
+    let (id, rows) = (query_id.to_string(), loaded.rows().to_string());
+    let told = client.execute(last, &[&id, &rows]).await;
+    told.map_err(Failure::Sql)?;
     Ok(QueryResult {
-        affected,
+        affected: loaded.rows(),
         rows: None,
     })
+}
+
+/// The history is no part of the transaction, as in Redshift.
+async fn record_apart(
+    place: &Place<'_>,
+    record: &Record<'_>,
+    outcome: &Result<copy::Loaded, copy::LoadError>,
+) {
+    let recorded = match place.warehouse.connection().await {
+        Ok(client) => copy::record(&client, record, outcome)
+            .await
+            .map_err(|error| reason(&error)),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = recorded {
+        tracing::warn!(error, "a load is not in the load history");
+    }
 }
 
 /// Columns come from preparing it (which also refuses two statements in one), values as texts.

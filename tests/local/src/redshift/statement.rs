@@ -61,6 +61,15 @@ impl Target {
         Ok(())
     }
 
+    /// The system view that has the errors of a load: a workgroup has no STL.
+    pub(super) fn errors_in(&self) -> &'static str {
+        if self.workgroup_name.is_some() {
+            "sys_load_error_detail"
+        } else {
+            "stl_load_errors"
+        }
+    }
+
     /// Whether all that this names is the same in another.
     pub(super) fn covers(&self, other: &Self) -> bool {
         let others = other.fields();

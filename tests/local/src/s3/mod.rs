@@ -4,6 +4,7 @@
 //! condition is checked under the lock that its effect takes.
 
 mod checksum;
+mod events;
 mod list;
 mod request;
 mod service;
@@ -17,32 +18,33 @@ use bytes::Bytes;
 use s3s::service::{S3Service, S3ServiceBuilder};
 
 use crate::Context;
+use crate::sqs::Sqs;
+use events::Events;
 use service::Api;
 use store::Store;
 pub use store::{About, Condition, ObjectInfo, StoreError};
 
 /// S3: buckets and objects, kept in `<dir>/s3`.
 pub struct S3 {
-    store: Arc<Store>,
+    api: Api,
     service: S3Service,
 }
 
 impl S3 {
-    /// Opens the folder and what an earlier run left in it.
+    /// Opens the folder and what an earlier run left in it; events go to
+    /// `queues`.
     ///
     /// # Errors
     /// The folder cannot be made or read.
-    pub fn open(context: &Context) -> io::Result<Arc<Self>> {
-        let store = Arc::new(Store::open(
-            context.dir.join("s3"),
-            Arc::clone(&context.clock),
-        )?);
+    pub fn open(context: &Context, queues: Arc<Sqs>) -> io::Result<Arc<Self>> {
+        let clock = Arc::clone(&context.clock);
         let api = Api {
-            store: Arc::clone(&store),
+            store: Arc::new(Store::open(context.dir.join("s3"), clock)?),
+            events: Arc::new(Events::new(context.clone(), queues)),
             region: context.region.clone(),
         };
-        let service = S3ServiceBuilder::new(api).build();
-        Ok(Arc::new(Self { store, service }))
+        let service = S3ServiceBuilder::new(api.clone()).build();
+        Ok(Arc::new(Self { api, service }))
     }
 
     /// Answers one request in S3's protocol. Any access key is taken.
@@ -62,14 +64,14 @@ impl S3 {
     /// # Errors
     /// There is no such bucket or key, or its file cannot be read.
     pub async fn get(&self, bucket: &str, key: &str) -> Result<Bytes, StoreError> {
-        let (_, body) = self.store.get(bucket, key)?;
-        Ok(Bytes::from(body))
+        let (info, body) = self.api.store.get(bucket, key)?;
+        Ok(Bytes::from(body.read(0..info.size)?))
     }
 
     /// All objects with a prefix, in the order of their keys; none where there
     /// is no such bucket.
     pub fn list(&self, bucket: &str, prefix: &str) -> Vec<ObjectInfo> {
-        self.store.list(bucket, prefix).unwrap_or_default()
+        self.api.store.list(bucket, prefix).unwrap_or_default()
     }
 
     /// Writes an object, whatever was there.
@@ -82,14 +84,12 @@ impl S3 {
         key: &str,
         body: &[u8],
     ) -> Result<ObjectInfo, StoreError> {
-        let about = About::default();
-        let object = store::Object { body, about };
-        self.store.put((bucket, key), object, &Condition::None)
+        self.api.place((bucket, key), body)
     }
 
     /// The names of all buckets.
     pub fn buckets(&self) -> Vec<String> {
-        self.store.buckets()
+        self.api.store.buckets()
     }
 
     /// Makes a bucket; one that is there stays as it is.
@@ -97,7 +97,7 @@ impl S3 {
     /// # Errors
     /// Its folder cannot be made.
     pub fn create_bucket(&self, bucket: &str) -> Result<(), StoreError> {
-        match self.store.create_bucket(bucket) {
+        match self.api.store.create_bucket(bucket) {
             Err(StoreError::BucketExists) => Ok(()),
             other => other,
         }

@@ -2,9 +2,10 @@
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use http_body_util::BodyExt;
+use s3s::dto::Range;
 
 const SIGNATURE_HEADERS: [&str; 5] = [
     "x-amz-security-token",
@@ -25,6 +26,11 @@ pub(super) async fn prepare(request: Request<Body>) -> Result<Request<s3s::Body>
         without_chunked(&mut parts.headers);
         // Verified like those that come as headers.
         parts.headers.extend(checksums);
+    }
+    // What is no range is as if it were not there, as RFC 9110 has it.
+    let range = parts.headers.get(RANGE).map(HeaderValue::to_str);
+    if range.is_some_and(|range| range.ok().is_none_or(|text| Range::parse(text).is_err())) {
+        parts.headers.remove(RANGE);
     }
     parts.headers.remove(AUTHORIZATION);
     for name in SIGNATURE_HEADERS {

@@ -102,7 +102,8 @@ impl Local {
         let sns = Arc::new(Sns::new(context.clone(), Arc::clone(&sqs))?);
         let cloudwatch = Arc::new(CloudWatch::new(context.clone(), Arc::clone(&sns) as _));
         let sfn = StepFunctions::new(context.clone(), Arc::clone(&cloudwatch) as _);
-        let s3 = S3::open(&context).map_err(|error| StartError::dir(&context.dir, error))?;
+        let s3 = S3::open(&context, Arc::clone(&sqs))
+            .map_err(|error| StartError::dir(&context.dir, error))?;
         let (redshift, warehouse) = warehouse(&options, &context, &s3).await?;
         let kubeconfig = context.dir.join("kubeconfig");
         let cluster = Cluster::new(ClusterOptions {

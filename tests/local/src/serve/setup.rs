@@ -49,26 +49,38 @@ async fn signals(local: &Local, catalogue: &Catalogue) -> Result<String, StartEr
         "deadLetterTargetArn": local.context.arn("sqs", &dead),
         "maxReceiveCount": MOST_RECEIVES,
     });
-    let queues = [
-        (&dead, json!({})),
-        (&name, json!({"RedrivePolicy": policy.to_string()})),
-    ];
+    let topic = local.context.arn("sns", &name);
+    let queue = local.context.arn("sqs", &name);
+    let access = json!({
+        "Version": "2012-10-17",
+        "Statement": [{
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": queue,
+            "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+        }],
+    });
+    let attributes = json!({"Policy": access.to_string(), "RedrivePolicy": policy.to_string()});
+    let queues = [(&dead, json!({})), (&name, attributes)];
     for (queue, attributes) in queues {
         let body = json!({"QueueName": queue, "Attributes": attributes});
         let made = local.sqs.call("CreateQueue", body).await;
         made.map_err(StartError::setup(format!("queue {queue}")))?;
     }
-    let topic = local.context.arn("sns", &name);
-    let queue = local.context.arn("sqs", &name);
     let subscription = [
         ("TopicArn", topic.as_str()),
         ("Protocol", "sqs"),
         ("Endpoint", &queue),
     ];
-    let calls: [(&str, &[(&str, &str)]); 2] = [
-        ("CreateTopic", &[("Name", &name)]),
-        ("Subscribe", &subscription),
+    // AWS's default is version 1, over SHA-1.
+    let topic_input = [
+        ("Name", name.as_str()),
+        ("Attributes.entry.1.key", "SignatureVersion"),
+        ("Attributes.entry.1.value", "2"),
     ];
+    let calls: [(&str, &[(&str, &str)]); 2] =
+        [("CreateTopic", &topic_input), ("Subscribe", &subscription)];
     for (action, fields) in calls {
         let form = fields
             .iter()

@@ -61,6 +61,10 @@ async fn call(
             "http://sns.amazonaws.com/doc/2010-03-31/",
             services.sns.call(&action, form)?,
         ),
+        "monitoring" => (
+            "http://monitoring.amazonaws.com/doc/2010-08-01/",
+            services.cloudwatch.call_form(&action, &form)?,
+        ),
         "sts" => (
             "https://sts.amazonaws.com/doc/2011-06-15/",
             sts::call(&services.context, &action)?,

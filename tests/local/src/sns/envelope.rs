@@ -5,14 +5,52 @@ use base64::engine::general_purpose::STANDARD;
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_RSA_SHA256, RsaKeySize, SigningKey};
 use serde_json::{Map, Value, json};
 
-use super::{CERTIFICATE_PATH, Notification};
+use super::rsa::Sha1Key;
+use super::{CERTIFICATE_PATH, Notification, invalid};
 use crate::{AwsError, Context};
 
 /// A key and its self-signed certificate, new with each start.
 #[derive(Debug)]
 pub(super) struct Signer {
     key: KeyPair,
+    /// The same key, for signatures of version 1.
+    old: Sha1Key,
     certificate: String,
+}
+
+/// A topic's `SignatureVersion`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Version {
+    /// SHA-1, AWS's default.
+    #[default]
+    One,
+    /// SHA-256.
+    Two,
+}
+
+impl Version {
+    pub(super) fn parse(text: &str) -> Result<Self, AwsError> {
+        match text {
+            "1" => Ok(Self::One),
+            "2" => Ok(Self::Two),
+            other => Err(invalid(format!("SignatureVersion: 1 or 2, not {other}"))),
+        }
+    }
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::One => "1",
+            Self::Two => "2",
+        }
+    }
+}
+
+/// Whose envelope it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Addressed<'a> {
+    pub(super) message_id: &'a str,
+    pub(super) subscription_arn: &'a str,
+    pub(super) version: Version,
 }
 
 impl Signer {
@@ -23,18 +61,33 @@ impl Signer {
             .distinguished_name
             .push(DnType::CommonName, "stepfleet-local SNS");
         let certificate = params.self_signed(&key)?.pem();
-        Ok(Self { key, certificate })
+        let old = Sha1Key::read(&key.serialize_der()).ok_or(rcgen::Error::CouldNotParseKeyPair)?;
+        Ok(Self {
+            key,
+            old,
+            certificate,
+        })
     }
 
     pub(super) fn certificate(&self) -> &str {
         &self.certificate
     }
 
-    /// The envelope with signature version 2: RSA over SHA-256.
+    fn sign(&self, version: Version, text: &str) -> Result<Vec<u8>, AwsError> {
+        match version {
+            Version::One => Ok(self.old.sign(text.as_bytes())),
+            Version::Two => self
+                .key
+                .sign(text.as_bytes())
+                .map_err(|error| AwsError::internal(format!("signing a notification: {error}"))),
+        }
+    }
+
+    /// The envelope, signed as the topic wants it.
     pub(super) fn envelope(
         &self,
         context: &Context,
-        (id, subscription_arn): (&str, &str),
+        addressed: Addressed<'_>,
         notification: &Notification<'_>,
     ) -> Result<String, AwsError> {
         let timestamp = context
@@ -45,7 +98,7 @@ impl Signer {
         // In the order in which SNS signs them.
         let signed = [
             ("Message", Some(notification.message)),
-            ("MessageId", Some(id)),
+            ("MessageId", Some(addressed.message_id)),
             ("Subject", notification.subject),
             ("Timestamp", Some(&timestamp)),
             ("TopicArn", Some(notification.topic_arn)),
@@ -58,18 +111,18 @@ impl Signer {
             .clone()
             .map(|(name, value)| format!("{name}\n{value}\n"))
             .collect();
-        let signature = self
-            .key
-            .sign(text.as_bytes())
-            .map_err(|error| AwsError::internal(format!("signing a notification: {error}")))?;
+        let signature = self.sign(addressed.version, &text)?;
         let base = &context.base_url;
         let more = [
-            ("SignatureVersion", "2".to_owned()),
+            ("SignatureVersion", addressed.version.as_str().to_owned()),
             ("Signature", STANDARD.encode(signature)),
             ("SigningCertURL", format!("{base}{CERTIFICATE_PATH}")),
             (
                 "UnsubscribeURL",
-                format!("{base}/?Action=Unsubscribe&SubscriptionArn={subscription_arn}"),
+                format!(
+                    "{base}/?Action=Unsubscribe&SubscriptionArn={}",
+                    addressed.subscription_arn
+                ),
             ),
         ];
         let mut envelope: Map<String, Value> = signed

@@ -55,27 +55,13 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    pub(super) fn raw_delivery(&self) -> Result<Option<bool>, AwsError> {
-        let mut raw = None;
-        for (name, key) in &self.form {
-            let Some(entry) = name.strip_suffix(".key") else {
-                continue;
-            };
-            let value = self.get(&format!("{entry}.value"))?;
-            raw = Some(self::raw(key, value)?);
-        }
-        Ok(raw)
-    }
-}
-
-/// The one attribute of a subscription that is here.
-pub(super) fn raw(name: &str, value: &str) -> Result<bool, AwsError> {
-    match (name, value) {
-        ("RawMessageDelivery", "true") => Ok(true),
-        ("RawMessageDelivery", "false") => Ok(false),
-        _ => Err(invalid(format!(
-            "stepfleet-local has no subscription attribute {name}={value}, \
-             only RawMessageDelivery=true|false"
-        ))),
+    /// `Attributes.entry.<number>.key` and `.value`.
+    pub(super) fn attributes(&self) -> Result<Vec<(&str, &str)>, AwsError> {
+        let place = "Attributes.entry";
+        let read = |number: u32| {
+            let key = self.get(&format!("{place}.{number}.key"))?;
+            Ok((key, self.get(&format!("{place}.{number}.value"))?))
+        };
+        self.numbers(place).into_iter().map(read).collect()
     }
 }

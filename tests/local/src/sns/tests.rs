@@ -1,11 +1,15 @@
 use std::time::Duration;
 
-use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+use aws_lc_rs::signature::{
+    RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY as SHA1, RSA_PKCS1_2048_8192_SHA256,
+    UnparsedPublicKey,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use stepfleet_activity::VirtualClock;
 
+use super::envelope::{Addressed, Version};
 use super::*;
 
 #[test]
@@ -27,17 +31,25 @@ fn an_envelope_is_signed_over_what_sns_signs() {
         message: "message",
         attributes: &Attributes::default(),
     };
-    let envelope = signer
-        .envelope(&context, ("id", "arn:s"), &notification)
-        .unwrap();
-    let envelope: Value = serde_json::from_str(&envelope).unwrap();
     let signed = "Message\nmessage\nMessageId\nid\nSubject\nsubject\n\
                   Timestamp\n1970-01-01T00:00:00.000Z\nTopicArn\narn:t\nType\nNotification\n";
-    let signature = STANDARD
-        .decode(envelope["Signature"].as_str().unwrap())
-        .unwrap();
-    let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, signer.public_key());
-    key.verify(signed.as_bytes(), &signature).unwrap();
-    assert!(key.verify(b"other", &signature).is_err());
-    assert_eq!(envelope["SigningCertURL"], "http://here/_stepfleet/sns.pem");
+    for (version, said, algorithm) in [
+        (Version::One, "1", &SHA1),
+        (Version::Two, "2", &RSA_PKCS1_2048_8192_SHA256),
+    ] {
+        let addressed = Addressed {
+            message_id: "id",
+            subscription_arn: "arn:s",
+            version,
+        };
+        let envelope = signer.envelope(&context, addressed, &notification).unwrap();
+        let envelope: Value = serde_json::from_str(&envelope).unwrap();
+        assert_eq!(envelope["SignatureVersion"], said);
+        let signature = envelope["Signature"].as_str().unwrap();
+        let signature = STANDARD.decode(signature).unwrap();
+        let key = UnparsedPublicKey::new(algorithm, signer.public_key());
+        key.verify(signed.as_bytes(), &signature).unwrap();
+        assert!(key.verify(b"other", &signature).is_err());
+        assert_eq!(envelope["SigningCertURL"], "http://here/_stepfleet/sns.pem");
+    }
 }

@@ -2,9 +2,12 @@
 
 mod attributes;
 mod batch;
+mod dead;
 mod faults;
+mod policy;
 mod queue;
 mod requests;
+mod tags;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,10 +19,12 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub(crate) use self::attributes::{Attribute, Attributes};
-use self::queue::{Message, Queue, check};
+pub(crate) use self::policy::Sender;
+use self::queue::{Message, Queue, check, check_names};
 pub(crate) use self::requests::Outgoing;
 use self::requests::{
-    ChangeVisibility, Create, Delete, Get, GetAttributes, List, Named, Receive, Send, SetAttributes,
+    ChangeVisibility, Create, Delete, Get, GetAttributes, List, Named, Receive, Send,
+    SetAttributes, page,
 };
 use crate::context::read;
 use crate::{AwsError, Context};
@@ -53,7 +58,7 @@ impl Sqs {
     pub async fn call(&self, operation: &str, body: Value) -> Result<Value, AwsError> {
         match operation {
             "CreateQueue" => self.create(read(body)?),
-            "GetQueueUrl" => self.url_of(&read::<Named>(body)?.queue_name),
+            "GetQueueUrl" => self.find(&read(body)?),
             "ListQueues" => self.list(&read(body)?),
             "DeleteQueue" => self.delete_queue(&read(body)?),
             "PurgeQueue" => self.purge(&read(body)?),
@@ -66,16 +71,41 @@ impl Sqs {
             "DeleteMessageBatch" => self.delete_batch(&read(body)?),
             "ChangeMessageVisibility" => self.change_visibility(&read(body)?),
             "ChangeMessageVisibilityBatch" => self.change_batch(&read(body)?),
+            "ListDeadLetterSourceQueues" => self.dead_letter_sources(&read(body)?),
+            "StartMessageMoveTask" => self.start_move(&read(body)?),
+            "ListMessageMoveTasks" => self.list_moves(&read(body)?),
+            "TagQueue" => self.tag(read(body)?),
+            "UntagQueue" => self.untag(&read(body)?),
+            "ListQueueTags" => self.tags(&read(body)?),
             other => Err(AwsError::unknown_operation("SQS", other)),
         }
     }
 
-    /// Puts a message into the queue with this ARN, as a topic does.
+    /// Puts a message into the queue with this ARN, as a topic or a bucket does.
     ///
     /// # Errors
-    /// `QueueDoesNotExist`.
-    pub(crate) fn deliver(&self, arn: &str, outgoing: Outgoing) -> Result<(), AwsError> {
+    /// `QueueDoesNotExist`; `AccessDenied` where its policy does not let the
+    /// sender in.
+    pub(crate) fn deliver(
+        &self,
+        arn: &str,
+        outgoing: Outgoing,
+        sender: &Sender<'_>,
+    ) -> Result<(), AwsError> {
         let name = arn.rsplit(':').next().unwrap_or_default();
+        if self.arn(name) != arn {
+            return Err(missing(arn));
+        }
+        let lets_in = with(&mut self.lock(), name, |queue| queue.lets_in(sender, arn))?;
+        if !lets_in {
+            return Err(AwsError::new(
+                "AccessDenied",
+                format!(
+                    "the policy of {arn} does not let {} send for {}",
+                    sender.service, sender.source_arn
+                ),
+            ));
+        }
         self.put(name, outgoing).map(drop)
     }
 
@@ -97,6 +127,14 @@ impl Sqs {
         format!("{}/{}/{name}", self.context.base_url, self.context.account)
     }
 
+    fn find(&self, input: &Named) -> Result<Value, AwsError> {
+        let owner = input.owner.as_ref();
+        if owner.is_some_and(|owner| *owner != self.context.account) {
+            return Err(missing(&input.queue_name));
+        }
+        self.url_of(&input.queue_name)
+    }
+
     fn url_of(&self, name: &str) -> Result<Value, AwsError> {
         with(&mut self.lock(), name, |_| ())?;
         Ok(json!({"QueueUrl": self.url(name)}))
@@ -116,6 +154,7 @@ impl Sqs {
         }
         check(&input.attributes)?;
         let mut queues = self.lock();
+        dead::check_target(&queues, &self.arn(name), &input.attributes)?;
         if let Some(queue) = queues.get(name) {
             let same = |(key, value): (&String, &String)| queue.setting(key) == value;
             if !input.attributes.iter().all(same) {
@@ -126,7 +165,9 @@ impl Sqs {
             }
         } else {
             let created = self.context.clock.now().as_second();
-            queues.insert(name.clone(), Queue::new(input.attributes, created));
+            let mut queue = Queue::new(input.attributes, created);
+            queue.tags = input.tags;
+            queues.insert(name.clone(), queue);
         }
         Ok(json!({"QueueUrl": self.url(name)}))
     }
@@ -134,11 +175,15 @@ impl Sqs {
     fn list(&self, input: &List) -> Result<Value, AwsError> {
         let prefix = input.queue_name_prefix.as_deref().unwrap_or_default();
         let queues = self.lock();
-        let urls = queues
-            .keys()
-            .filter(|name| name.starts_with(prefix))
-            .map(|name| self.url(name));
-        Ok(json!({"QueueUrls": urls.collect::<Vec<_>>()}))
+        let names = queues.keys().map(String::as_str);
+        let names = names.filter(|name| name.starts_with(prefix));
+        let (names, next) = page(names, input.max_results, input.next_token.as_deref())?;
+        let urls: Vec<String> = names.into_iter().map(|name| self.url(name)).collect();
+        let mut output = json!({"QueueUrls": urls});
+        if let Some(next) = next {
+            output["NextToken"] = next.into();
+        }
+        Ok(output)
     }
 
     fn delete_queue(&self, input: &Get) -> Result<Value, AwsError> {
@@ -156,6 +201,7 @@ impl Sqs {
     }
 
     fn attributes(&self, input: &GetAttributes) -> Result<Value, AwsError> {
+        check_names(&input.attribute_names)?;
         let name = name_of(&input.queue_url);
         let arn = self.arn(name);
         let mut all = with(&mut self.lock(), name, |queue| {
@@ -170,9 +216,15 @@ impl Sqs {
 
     fn set_attributes(&self, input: SetAttributes) -> Result<Value, AwsError> {
         check(&input.attributes)?;
-        with(&mut self.lock(), name_of(&input.queue_url), |queue| {
+        let name = name_of(&input.queue_url);
+        let modified = self.context.clock.now().as_second();
+        let mut queues = self.lock();
+        dead::check_target(&queues, &self.arn(name), &input.attributes)?;
+        with(&mut queues, name, |queue| {
             queue.attributes.extend(input.attributes);
+            queue.modified = modified;
         })?;
+        drop(queues);
         self.changed.notify_waiters();
         Ok(json!({}))
     }
@@ -212,6 +264,7 @@ impl Sqs {
                 visible: now + delay,
                 receives: 0,
                 receipt: None,
+                source_arn: None,
             });
             Ok(id)
         })??;
@@ -253,24 +306,7 @@ impl Sqs {
             self.context.clock.now().as_millisecond(),
         );
         let mut queues = self.lock();
-        let dead = with(&mut queues, name, |queue| {
-            queue.expire(now.0);
-            queue.take_dead(now.0)
-        })?;
-        if let Some((redrive, dead)) = dead {
-            let target = redrive.target_arn.rsplit(':').next().unwrap_or_default();
-            match queues.get_mut(target) {
-                Some(target) => target
-                    .messages
-                    .extend(dead.into_iter().map(|message| Message {
-                        receipt: None,
-                        ..message
-                    })),
-                // As on AWS: with nowhere to go they stay.
-                None => with(&mut queues, name, |queue| queue.messages.extend(dead))?,
-            }
-            self.changed.notify_waiters();
-        }
+        self.bury(&mut queues, name, now.0);
         with(&mut queues, name, |queue| {
             let hide = input
                 .visibility_timeout

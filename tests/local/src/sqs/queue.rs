@@ -7,6 +7,8 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::attributes::Attributes;
+use super::dead;
+use super::policy::{Policy, Sender};
 use crate::AwsError;
 
 /// A message that waits or is being worked on.
@@ -23,6 +25,25 @@ pub(super) struct Message {
     pub(super) receives: u32,
     /// Of the last receive; an older one deletes nothing.
     pub(super) receipt: Option<String>,
+    /// The queue that it died in.
+    pub(super) source_arn: Option<String>,
+}
+
+impl Message {
+    /// The same text as a message of its own.
+    pub(super) fn anew(self, (now, millis): (Instant, i64)) -> Self {
+        Self {
+            id: uuid::Uuid::new_v4().to_string(),
+            sent_millis: millis,
+            first_received_millis: None,
+            sent: now,
+            visible: now,
+            receives: 0,
+            receipt: None,
+            source_arn: None,
+            ..self
+        }
+    }
 }
 
 /// Where a message goes that was received too often.
@@ -38,16 +59,22 @@ pub(super) struct Queue {
     /// As they were set, with the defaults of AWS below them.
     pub(super) attributes: BTreeMap<String, String>,
     pub(super) created: i64,
+    /// When its attributes were last set.
+    pub(super) modified: i64,
     pub(super) messages: VecDeque<Message>,
+    pub(super) tags: BTreeMap<String, String>,
+    /// The tasks that moved its messages back, the newest first.
+    pub(super) moves: Vec<Value>,
 }
 
 /// What can be set, AWS's default, and the largest number (0: it is no number).
-const SETTABLE: [(&str, &str, u64); 7] = [
+const SETTABLE: [(&str, &str, u64); 8] = [
     ("DelaySeconds", "0", 900),
     ("MaximumMessageSize", "1048576", 1_048_576),
     ("MessageRetentionPeriod", "345600", 1_209_600),
     ("Policy", "", 0),
     ("ReceiveMessageWaitTimeSeconds", "0", 20),
+    ("RedriveAllowPolicy", "", 0),
     ("RedrivePolicy", "", 0),
     ("VisibilityTimeout", "30", 43_200),
 ];
@@ -65,18 +92,47 @@ pub(super) fn check(attributes: &BTreeMap<String, String>) -> Result<(), AwsErro
         if *most > 0 && number.is_none_or(|number| number > *most) {
             return Err(invalid(format!("{name} is 0 to {most}, not {value}")));
         }
-        if name == "RedrivePolicy" && !value.is_empty() {
-            redrive(value)?;
+        match name.as_str() {
+            _ if value.is_empty() => {}
+            "RedrivePolicy" => drop(redrive(value)?),
+            "RedriveAllowPolicy" => drop(dead::allows(value, "")?),
+            "Policy" => drop(Policy::parse(value)?),
+            _ => {}
         }
     }
     Ok(())
+}
+
+/// What can be asked for and not set.
+const SAID: [&str; 6] = [
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesDelayed",
+    "ApproximateNumberOfMessagesNotVisible",
+    "CreatedTimestamp",
+    "LastModifiedTimestamp",
+    "QueueArn",
+];
+
+/// Checks names that somebody asks for.
+pub(super) fn check_names(names: &[String]) -> Result<(), AwsError> {
+    let known = |name: &&String| {
+        let name = name.as_str();
+        name == "All" || SAID.contains(&name) || SETTABLE.iter().any(|(known, ..)| *known == name)
+    };
+    match names.iter().find(|name| !known(name)) {
+        None => Ok(()),
+        Some(name) => Err(AwsError::new(
+            "InvalidAttributeName",
+            format!("stepfleet-local has no queue attribute {name}"),
+        )),
+    }
 }
 
 fn invalid(message: String) -> AwsError {
     AwsError::new("InvalidAttributeValue", message)
 }
 
-fn redrive(policy: &str) -> Result<Redrive, AwsError> {
+pub(super) fn redrive(policy: &str) -> Result<Redrive, AwsError> {
     let wrong = || {
         invalid(format!(
             "RedrivePolicy is {{\"deadLetterTargetArn\": ARN, \"maxReceiveCount\": 1 to 1000}}, not {policy}"
@@ -104,7 +160,10 @@ impl Queue {
         Self {
             attributes,
             created,
+            modified: created,
             messages: VecDeque::new(),
+            tags: BTreeMap::new(),
+            moves: Vec::new(),
         }
     }
 
@@ -129,6 +188,14 @@ impl Queue {
             "" => None,
             policy => redrive(policy).ok(),
         }
+    }
+
+    /// Whether the policy lets a service send; without one nobody but the
+    /// account itself may.
+    pub(super) fn lets_in(&self, sender: &Sender<'_>, arn: &str) -> bool {
+        // It was read when it was set.
+        let policy = Policy::parse(self.setting("Policy")).ok();
+        policy.is_some_and(|policy| policy.allows(sender, arn))
     }
 
     /// Every attribute that `GetQueueAttributes` may say.
@@ -156,6 +223,10 @@ impl Queue {
             messages().filter(in_flight).count(),
         );
         all.insert("CreatedTimestamp".to_owned(), self.created.to_string());
+        all.insert(
+            "LastModifiedTimestamp".to_owned(),
+            self.modified.to_string(),
+        );
         all.insert("QueueArn".to_owned(), arn.to_owned());
         all
     }
@@ -175,6 +246,14 @@ impl Queue {
             self.messages.drain(..).partition(is_dead);
         self.messages = alive.into();
         (!dead.is_empty()).then_some((redrive, dead))
+    }
+
+    /// Takes out what nobody works on.
+    pub(super) fn take_visible(&mut self, now: Instant) -> Vec<Message> {
+        let (taken, kept): (Vec<Message>, Vec<Message>) =
+            self.messages.drain(..).partition(|m| m.visible <= now);
+        self.messages = kept.into();
+        taken
     }
 
     /// Hands out up to `most` messages, hidden for `hide`.

@@ -11,39 +11,65 @@ use super::md5;
 use super::queue::{Message, Queue};
 use crate::AwsError;
 
+/// What a message says of the queue that it died in.
+const SOURCE: &str = "DeadLetterQueueSourceArn";
+
 /// `CreateQueue`.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct Create {
     pub(super) queue_name: String,
     #[serde(default)]
     pub(super) attributes: BTreeMap<String, String>,
+    /// In small letters, here alone.
+    #[serde(default, rename = "tags")]
+    pub(super) tags: BTreeMap<String, String>,
 }
 
 /// `GetQueueUrl`.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct Named {
     pub(super) queue_name: String,
+    #[serde(rename = "QueueOwnerAWSAccountId")]
+    pub(super) owner: Option<String>,
 }
 
 /// `ListQueues`.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct List {
     pub(super) queue_name_prefix: Option<String>,
+    pub(super) max_results: Option<usize>,
+    pub(super) next_token: Option<String>,
+}
+
+/// `TagQueue`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Tag {
+    pub(super) queue_url: String,
+    pub(super) tags: BTreeMap<String, String>,
+}
+
+/// `UntagQueue`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Untag {
+    pub(super) queue_url: String,
+    pub(super) tag_keys: Vec<String>,
 }
 
 /// Whatever takes a queue and nothing else.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct Get {
     pub(super) queue_url: String,
 }
 
 /// `GetQueueAttributes`.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct GetAttributes {
     pub(super) queue_url: String,
     #[serde(default)]
@@ -52,7 +78,7 @@ pub(super) struct GetAttributes {
 
 /// `SetQueueAttributes`.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct SetAttributes {
     pub(super) queue_url: String,
     pub(super) attributes: BTreeMap<String, String>,
@@ -192,11 +218,14 @@ impl Receive {
                 message.first_received_millis,
             ),
         ];
-        let attributes: Map<String, Value> = known
+        let mut attributes: Map<String, Value> = known
             .into_iter()
             .filter(|(name, _)| wanted(name))
             .filter_map(|(name, value)| Some((name.to_owned(), value?.to_string().into())))
             .collect();
+        if let Some(arn) = message.source_arn.as_ref().filter(|_| wanted(SOURCE)) {
+            attributes.insert(SOURCE.to_owned(), arn.as_str().into());
+        }
         let mut shown = json!({
             "MessageId": message.id,
             "ReceiptHandle": message.receipt,
@@ -217,7 +246,7 @@ impl Receive {
 
 /// `DeleteMessage`.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct Delete {
     pub(super) queue_url: String,
     pub(super) receipt_handle: String,
@@ -225,7 +254,7 @@ pub(super) struct Delete {
 
 /// `ChangeMessageVisibility`.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct ChangeVisibility {
     pub(super) queue_url: String,
     pub(super) receipt_handle: String,
@@ -321,4 +350,31 @@ pub(super) fn within(name: &str, value: u64, most: u64) -> Result<(), AwsError> 
         "InvalidParameterValue",
         format!("{name} is 0 to {most}, not {value}"),
     ))
+}
+
+/// A page of names in their order, and where the next one goes on. Where no
+/// length is asked for there is no next one, as on AWS.
+pub(super) fn page<'a>(
+    names: impl Iterator<Item = &'a str>,
+    most: Option<usize>,
+    token: Option<&str>,
+) -> Result<(Vec<&'a str>, Option<&'a str>), AwsError> {
+    const MOST: usize = 1_000;
+    if most.is_some_and(|most| !(1..=MOST).contains(&most)) {
+        return Err(AwsError::new(
+            "InvalidParameterValue",
+            format!("MaxResults is 1 to {MOST}"),
+        ));
+    }
+    if token.is_some() && most.is_none() {
+        return Err(AwsError::new(
+            "InvalidParameterValue",
+            "a NextToken goes with MaxResults",
+        ));
+    }
+    let mut names = names.filter(|name| token.is_none_or(|token| *name > token));
+    let shown: Vec<&str> = names.by_ref().take(most.unwrap_or(MOST)).collect();
+    let more = most.is_some() && names.next().is_some();
+    let next = shown.last().copied().filter(|_| more);
+    Ok((shown, next))
 }

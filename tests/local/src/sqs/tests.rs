@@ -35,8 +35,7 @@ fn deliver(sqs: &Sqs, body: &str) {
         body: body.to_owned(),
         ..Outgoing::default()
     };
-    let arn = "arn:aws:sqs:eu-west-1:123456789012:q";
-    sqs.deliver(arn, outgoing).unwrap();
+    sqs.put("q", outgoing).unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -80,7 +79,213 @@ async fn a_message_shows_again_and_dies_after_its_receives() {
     assert_eq!(again["Attributes"]["ApproximateReceiveCount"], "2");
     assert_eq!(receive(&sqs, "dead", 0).await, None);
     assert_eq!(receive(&sqs, "q", 6).await, None);
-    assert_eq!(receive(&sqs, "dead", 0).await.unwrap()["Body"], "m");
+    let dead = receive(&sqs, "dead", 0).await.unwrap();
+    assert_eq!(dead["Body"], "m");
+    let source = &dead["Attributes"]["DeadLetterQueueSourceArn"];
+    assert_eq!(source, "arn:aws:sqs:eu-west-1:123456789012:q");
+}
+
+/// A queue, its dead-letter queue and one dead message.
+async fn with_dead() -> Arc<Sqs> {
+    let sqs = sqs();
+    create(&sqs, "dead", json!({"VisibilityTimeout": "0"})).await;
+    let policy = json!({
+        "deadLetterTargetArn": "arn:aws:sqs:eu-west-1:123456789012:dead",
+        "maxReceiveCount": 1,
+    });
+    let attributes = json!({"VisibilityTimeout": "0", "RedrivePolicy": policy.to_string()});
+    create(&sqs, "q", attributes).await;
+    deliver(&sqs, "m");
+    receive(&sqs, "q", 0).await.unwrap();
+    assert_eq!(receive(&sqs, "q", 0).await, None);
+    sqs
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_messages_go_back_as_new_ones() {
+    let sqs = with_dead().await;
+    let dead = receive(&sqs, "dead", 0).await.unwrap();
+    let arn = |name: &str| format!("arn:aws:sqs:eu-west-1:123456789012:{name}");
+    let start = json!({"SourceArn": arn("dead")});
+    sqs.call("StartMessageMoveTask", start.clone())
+        .await
+        .unwrap();
+    assert_eq!(receive(&sqs, "dead", 0).await, None);
+    let back = receive(&sqs, "q", 0).await.unwrap();
+    assert_ne!(back["MessageId"], dead["MessageId"]);
+    assert_eq!(back["Attributes"]["ApproximateReceiveCount"], "1");
+    assert_eq!(back["Attributes"].get("DeadLetterQueueSourceArn"), None);
+    // Nobody knows where this one came from.
+    let send = json!({"QueueUrl": "dead", "MessageBody": "by hand"});
+    sqs.call("SendMessage", send).await.unwrap();
+    sqs.call("StartMessageMoveTask", start.clone())
+        .await
+        .unwrap();
+    let list = json!({"SourceArn": arn("dead"), "MaxResults": 10});
+    let moves = sqs.call("ListMessageMoveTasks", list).await.unwrap();
+    let shown = |at: usize, name: &str| moves["Results"][at][name].clone();
+    assert_eq!(moves["Results"].as_array().unwrap().len(), 2);
+    assert_eq!(shown(0, "FailureReason"), "CouldNotDetermineMessageSource");
+    assert_eq!(
+        (shown(0, "Status"), shown(1, "Status")),
+        ("FAILED".into(), "COMPLETED".into())
+    );
+    assert_eq!(shown(1, "ApproximateNumberOfMessagesMoved"), 1);
+    let to = json!({"SourceArn": arn("dead"), "DestinationArn": arn("q")});
+    sqs.call("StartMessageMoveTask", to).await.unwrap();
+    assert_eq!(receive(&sqs, "dead", 0).await, None);
+
+    let table = [
+        (json!({"SourceArn": arn("q")}), "InvalidParameterValue"),
+        (
+            json!({"SourceArn": arn("none")}),
+            "ResourceNotFoundException",
+        ),
+        (
+            json!({"SourceArn": arn("dead"), "MaxNumberOfMessagesPerSecond": 1}),
+            "UnsupportedOperation",
+        ),
+    ];
+    for (input, wanted) in table {
+        let refused = sqs.call("StartMessageMoveTask", input).await.unwrap_err();
+        assert_eq!(refused.code, wanted);
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_queue_says_who_may_use_it() {
+    let sqs = sqs();
+    create(&sqs, "dead", json!({})).await;
+    let allow = async |policy: Value| {
+        let attributes = json!({"RedriveAllowPolicy": policy.to_string()});
+        let input = json!({"QueueUrl": "dead", "Attributes": attributes});
+        sqs.call("SetQueueAttributes", input).await
+    };
+    let arn = "arn:aws:sqs:eu-west-1:123456789012:q";
+    let table = [
+        (
+            json!({"redrivePermission": "denyAll"}),
+            "dead",
+            Some("does not allow"),
+        ),
+        (
+            json!({"redrivePermission": "byQueue", "sourceQueueArns": ["arn:x"]}),
+            "dead",
+            Some("does not allow"),
+        ),
+        (
+            json!({"redrivePermission": "byQueue", "sourceQueueArns": [arn]}),
+            "dead",
+            None,
+        ),
+        (json!({"redrivePermission": "allowAll"}), "dead", None),
+        (
+            json!({"redrivePermission": "allowAll"}),
+            "none",
+            Some("does not exist"),
+        ),
+    ];
+    for (policy, target, refused) in table {
+        allow(policy.clone()).await.unwrap();
+        let redrive = json!({
+            "deadLetterTargetArn": format!("arn:aws:sqs:eu-west-1:123456789012:{target}"),
+            "maxReceiveCount": "3",
+        });
+        let attributes = json!({"RedrivePolicy": redrive.to_string()});
+        let input = json!({"QueueName": "q", "Attributes": attributes});
+        let made = sqs.call("CreateQueue", input).await;
+        let said = made.as_ref().err().map(|error| error.message.as_str());
+        match refused {
+            None => assert_eq!(said, None, "{policy}"),
+            Some(why) => assert!(said.is_some_and(|said| said.contains(why)), "{said:?}"),
+        }
+        let _ = sqs.call("DeleteQueue", json!({"QueueUrl": "q"})).await;
+    }
+    for wrong in [
+        json!({"redrivePermission": "some"}),
+        json!({"redrivePermission": "byQueue"}),
+        json!({"redrivePermission": "allowAll", "sourceQueueArns": [arn]}),
+    ] {
+        assert_eq!(
+            allow(wrong).await.unwrap_err().code,
+            "InvalidAttributeValue"
+        );
+    }
+}
+
+#[tokio::test]
+async fn lists_have_pages() {
+    let sqs = sqs();
+    create(&sqs, "dead", json!({})).await;
+    let redrive = json!({
+        "deadLetterTargetArn": "arn:aws:sqs:eu-west-1:123456789012:dead", "maxReceiveCount": 3,
+    });
+    for name in ["a", "b", "c"] {
+        create(&sqs, name, json!({"RedrivePolicy": redrive.to_string()})).await;
+    }
+    let table = [
+        (
+            "ListQueues",
+            "QueueUrls",
+            json!({}),
+            vec!["a", "b", "c", "dead"],
+        ),
+        (
+            "ListQueues",
+            "QueueUrls",
+            json!({"QueueNamePrefix": "d"}),
+            vec!["dead"],
+        ),
+        (
+            "ListDeadLetterSourceQueues",
+            "queueUrls",
+            json!({"QueueUrl": "dead"}),
+            vec!["a", "b", "c"],
+        ),
+    ];
+    for (operation, member, mut input, wanted) in table {
+        let whole = sqs.call(operation, input.clone()).await.unwrap();
+        assert_eq!(whole[member].as_array().unwrap().len(), wanted.len());
+        assert_eq!(whole.get("NextToken"), None);
+        input["MaxResults"] = 2.into();
+        let mut found = Vec::new();
+        loop {
+            let page = sqs.call(operation, input.clone()).await.unwrap();
+            let urls = page[member].as_array().unwrap();
+            assert!(urls.len() <= 2);
+            let names = urls
+                .iter()
+                .filter_map(|url| url.as_str()?.rsplit('/').next());
+            found.extend(names.map(str::to_owned));
+            match page.get("NextToken") {
+                Some(token) => input["NextToken"] = token.clone(),
+                None => break,
+            }
+        }
+        assert_eq!(found, wanted, "{operation}");
+        input["MaxResults"] = 1_001.into();
+        let refused = sqs.call(operation, input).await.unwrap_err();
+        assert_eq!(refused.code, "InvalidParameterValue");
+    }
+    let unknown = json!({"QueueUrl": "dead", "AttributeNames": ["FifoQueue"]});
+    let unknown = sqs.call("GetQueueAttributes", unknown).await.unwrap_err();
+    assert_eq!(unknown.code, "InvalidAttributeName");
+}
+
+#[tokio::test]
+async fn tags_are_kept() {
+    let sqs = sqs();
+    let input = json!({"QueueName": "q", "tags": {"a": "1", "b": "2"}});
+    sqs.call("CreateQueue", input).await.unwrap();
+    let tag = json!({"QueueUrl": "q", "Tags": {"b": "3", "c": "4"}});
+    sqs.call("TagQueue", tag).await.unwrap();
+    let untag = json!({"QueueUrl": "q", "TagKeys": ["a"]});
+    sqs.call("UntagQueue", untag).await.unwrap();
+    let tags = sqs
+        .call("ListQueueTags", json!({"QueueUrl": "q"}))
+        .await
+        .unwrap();
+    assert_eq!(tags, json!({"Tags": {"b": "3", "c": "4"}}));
 }
 
 #[tokio::test(start_paused = true)]

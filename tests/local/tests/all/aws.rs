@@ -44,6 +44,15 @@ pub(crate) async fn config(url: &str) -> SdkConfig {
         .await
 }
 
+/// A queue's policy that lets a service in, whatever it sends for.
+pub(crate) fn open_policy(service: &str) -> String {
+    let statement = serde_json::json!({
+        "Effect": "Allow", "Principal": {"Service": service},
+        "Action": "sqs:SendMessage", "Resource": "*",
+    });
+    serde_json::json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()
+}
+
 /// Waits until something holds; says what if it never does.
 pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let mut ticks = tokio::time::interval(Duration::from_millis(20));

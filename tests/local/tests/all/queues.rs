@@ -5,7 +5,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
-    MessageAttributeValue, SendMessageBatchRequestEntry,
+    MessageAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry,
 };
 
 use crate::aws::{self, Aws, refused};
@@ -21,7 +21,11 @@ impl Bench {
     async fn new() -> Self {
         let aws = aws::start(|_| {}).await;
         let sqs = Client::new(&aws.config);
-        let made = sqs.create_queue().queue_name("q").send().await.unwrap();
+        let made = sqs.create_queue().queue_name("q").attributes(
+            QueueAttributeName::Policy,
+            aws::open_policy("sns.amazonaws.com"),
+        );
+        let made = made.send().await.unwrap();
         Self {
             sqs,
             sns: aws_sdk_sns::Client::new(&aws.config),
@@ -252,10 +256,10 @@ async fn a_subscription_is_raw_or_in_an_envelope() {
         .sns
         .set_subscription_attributes()
         .subscription_arn(&arn);
-    let filter = set.attribute_name("FilterPolicy").attribute_value("{}");
-    let (code, message) = refused(filter.send().await);
+    let redrive = set.attribute_name("RedrivePolicy").attribute_value("{}");
+    let (code, message) = refused(redrive.send().await);
     assert_eq!(code, "InvalidParameter");
-    assert!(message.contains("FilterPolicy"), "{message}");
+    assert!(message.contains("RedrivePolicy"), "{message}");
     let get = bench
         .sns
         .get_subscription_attributes()
@@ -304,4 +308,166 @@ async fn a_batch_is_published_entry_by_entry() {
     let (code, message) = refused(long.send().await);
     assert_eq!(code, "InvalidParameter");
     assert!(message.contains("262145"), "{message}");
+}
+
+#[tokio::test]
+async fn a_subscription_gets_what_its_filter_wants() {
+    let bench = Bench::new().await;
+    let topic = bench.sns.create_topic().name("t").send().await.unwrap();
+    let topic = topic.topic_arn.unwrap();
+    let subscribe = || {
+        let subscribe = bench.sns.subscribe().topic_arn(&topic).protocol("sqs");
+        let subscribe = subscribe.endpoint("arn:aws:sqs:eu-west-1:123456789012:q");
+        subscribe.attributes("RawMessageDelivery", "true")
+    };
+    let wrong = subscribe().attributes("FilterPolicy", "{\"a\": \"x\"}");
+    let (code, message) = refused(wrong.send().await);
+    assert_eq!(code, "InvalidParameter");
+    assert!(
+        message.contains("must be an object or an array"),
+        "{message}"
+    );
+    let policy = "{\"state\": [\"ALARM\"]}";
+    let made = subscribe()
+        .attributes("FilterPolicy", policy)
+        .send()
+        .await
+        .unwrap();
+    let arn = made.subscription_arn.unwrap();
+    let publish = async |message: &str, state: &str| {
+        let state = SnsAttribute::builder()
+            .data_type("String")
+            .string_value(state);
+        let publish = bench.sns.publish().topic_arn(&topic).message(message);
+        let publish = publish.message_attributes("state", state.build().unwrap());
+        publish.send().await.unwrap();
+    };
+    publish("{\"state\": \"OK\"}", "ALARM").await;
+    publish("{\"state\": \"ALARM\"}", "OK").await;
+    assert_eq!(bench.bodies().await, ["{\"state\": \"OK\"}"]);
+    let set = bench
+        .sns
+        .set_subscription_attributes()
+        .subscription_arn(&arn);
+    let set = set
+        .attribute_name("FilterPolicyScope")
+        .attribute_value("MessageBody");
+    set.send().await.unwrap();
+    publish("{\"state\": \"OK\"}", "ALARM").await;
+    publish("{\"state\": \"ALARM\"}", "OK").await;
+    assert_eq!(bench.bodies().await, ["{\"state\": \"ALARM\"}"]);
+    let get = bench
+        .sns
+        .get_subscription_attributes()
+        .subscription_arn(&arn);
+    let attributes = get.send().await.unwrap().attributes.unwrap();
+    assert_eq!(attributes["FilterPolicy"], policy);
+    assert_eq!(attributes["FilterPolicyScope"], "MessageBody");
+    let (code, message) = refused(
+        subscribe()
+            .attributes("FilterPolicy", "{\"b\": [1]}")
+            .send()
+            .await,
+    );
+    assert_eq!(code, "InvalidParameter");
+    assert!(message.contains("different attributes"), "{message}");
+}
+
+#[tokio::test]
+async fn a_queue_gets_what_its_policy_lets_in() {
+    let bench = Bench::new().await;
+    let arn = "arn:aws:sqs:eu-west-1:123456789012:q";
+    let mut topics = Vec::new();
+    for name in ["good", "other"] {
+        let made = bench.sns.create_topic().name(name).send().await.unwrap();
+        let topic = made.topic_arn.unwrap();
+        let subscribe = bench.sns.subscribe().topic_arn(&topic).protocol("sqs");
+        let subscribe = subscribe
+            .endpoint(arn)
+            .attributes("RawMessageDelivery", "true");
+        subscribe.send().await.unwrap();
+        topics.push(topic);
+    }
+    let set = async |policy: &str| {
+        let set = bench.sqs.set_queue_attributes().queue_url(&bench.url);
+        set.attributes(QueueAttributeName::Policy, policy)
+            .send()
+            .await
+    };
+    let told = async || {
+        for topic in &topics {
+            let publish = bench.sns.publish().topic_arn(topic).message(topic);
+            publish.send().await.unwrap();
+        }
+        bench.bodies().await
+    };
+    let allow = serde_json::json!({
+        "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage", "Resource": arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": topics[0]}},
+    });
+    set("").await.unwrap();
+    assert_eq!(told().await, [""; 0], "without a policy");
+    let policy = serde_json::json!({"Statement": [allow]});
+    set(&policy.to_string()).await.unwrap();
+    assert_eq!(told().await, [topics[0].as_str()]);
+    let mut deny = allow.clone();
+    deny["Effect"] = "Deny".into();
+    let policy = serde_json::json!({"Statement": [allow, deny]});
+    set(&policy.to_string()).await.unwrap();
+    assert_eq!(told().await, [""; 0], "denied");
+    let (code, message) = refused(set("{}").await);
+    assert_eq!(code, "InvalidAttributeValue");
+    assert!(message.contains("Policy"), "{message}");
+}
+
+#[tokio::test]
+async fn topics_and_subscriptions_are_listed_in_pages() {
+    let bench = Bench::new().await;
+    let arn = "arn:aws:sqs:eu-west-1:123456789012:q";
+    for number in 0..101 {
+        let name = format!("t{number:03}");
+        let made = bench.sns.create_topic().name(name).send().await.unwrap();
+        let subscribe = bench.sns.subscribe().topic_arn(made.topic_arn.unwrap());
+        subscribe
+            .protocol("sqs")
+            .endpoint(arn)
+            .send()
+            .await
+            .unwrap();
+    }
+    let topics = bench.sns.list_topics().send().await.unwrap();
+    assert_eq!(topics.topics().len(), 100);
+    let topics = bench.sns.list_topics().into_paginator().items().send();
+    assert_eq!(topics.try_collect().await.unwrap().len(), 101);
+    let all = bench
+        .sns
+        .list_subscriptions()
+        .into_paginator()
+        .items()
+        .send();
+    assert_eq!(all.try_collect().await.unwrap().len(), 101);
+    let topic = "arn:aws:sns:eu-west-1:123456789012:t007";
+    let one = bench.sns.list_subscriptions_by_topic().topic_arn(topic);
+    let one = one.send().await.unwrap();
+    assert_eq!(one.subscriptions()[0].topic_arn(), Some(topic));
+    let set = |value: &str| {
+        let set = bench.sns.set_topic_attributes().topic_arn(topic);
+        set.attribute_name("SignatureVersion")
+            .attribute_value(value)
+            .send()
+    };
+    assert_eq!(refused(set("3").await).0, "InvalidParameter");
+    let version = async || {
+        let get = bench
+            .sns
+            .get_topic_attributes()
+            .topic_arn(topic)
+            .send()
+            .await;
+        get.unwrap().attributes.unwrap()["SignatureVersion"].clone()
+    };
+    assert_eq!(version().await, "1");
+    set("2").await.unwrap();
+    assert_eq!(version().await, "2");
 }

@@ -105,8 +105,8 @@ mod tests {
         [("id", false), ("Name", true), ("more", false)]
             .map(|(name, character)| Column {
                 name: name.to_owned(),
-                sql_type: String::new(),
                 character,
+                ..Column::default()
             })
             .to_vec()
     }

@@ -13,28 +13,49 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::SinkExt;
 use tokio::time::Instant;
-use tokio_postgres::error::DbError;
+use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres::{Client, Error};
 
 use super::postgres::reason;
 use crate::s3::S3;
 use json::Converted;
-use parse::Source;
+pub(crate) use parse::Source;
 pub(crate) use parse::{CopyCommand, Format, parse};
-pub(crate) use record::record;
-use table::Column;
+pub(crate) use record::{Record, record};
+pub(crate) use table::{Column, choose};
 
 /// How much goes to PostgreSQL in one message.
 const CHUNK: usize = 1 << 20;
 
 /// What a COPY loaded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Loaded {
-    pub(crate) files: u64,
-    pub(crate) rows: u64,
-    /// As the files lie in S3.
-    pub(crate) bytes: u64,
+    pub(crate) files: Vec<LoadedFile>,
+    /// The rows that were skipped.
+    pub(crate) errors: Vec<ErrorDetail>,
     pub(crate) took: Duration,
+}
+
+/// What a COPY loaded of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LoadedFile {
+    /// Its `s3://` address.
+    pub(crate) name: String,
+    pub(crate) rows: u64,
+    /// As it lies in S3.
+    pub(crate) bytes: u64,
+}
+
+impl Loaded {
+    /// The rows of all files.
+    pub(crate) fn rows(&self) -> u64 {
+        self.files.iter().map(|file| file.rows).sum()
+    }
+
+    /// The bytes of all files.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
 }
 
 /// Why a COPY failed.
@@ -42,7 +63,7 @@ pub(crate) struct Loaded {
 pub(crate) struct LoadError {
     pub(crate) message: String,
     /// Where, if it is in a file.
-    pub(crate) detail: Option<Box<ErrorDetail>>,
+    pub(crate) details: Vec<ErrorDetail>,
     /// Whether rows may be in or PostgreSQL gave up the transaction: only a
     /// rollback helps.
     pub(crate) aborts: bool,
@@ -61,15 +82,18 @@ pub(crate) struct ErrorDetail {
     pub(crate) message: String,
     /// SQLSTATE.
     pub(crate) code: Option<String>,
+    /// Of the fault in the value.
+    pub(crate) position: i32,
     pub(crate) raw_line: String,
     pub(crate) raw_value: Option<String>,
 }
 
 impl LoadError {
-    fn before(message: String) -> Self {
+    /// Nothing of it has begun.
+    pub(crate) fn before(message: String) -> Self {
         Self {
             message,
-            detail: None,
+            details: Vec::new(),
             aborts: false,
             took: Duration::ZERO,
         }
@@ -82,30 +106,40 @@ impl LoadError {
         }
     }
 
-    fn at(table: &str, detail: ErrorDetail) -> Self {
+    /// As Redshift says it, with its two spaces.
+    fn at(job: &Job<'_>, detail: ErrorDetail) -> Self {
         let message = format!(
-            "Load into table '{table}' failed. Check 'sys_load_error_detail' system table for \
-             details."
+            "Load into table '{}' failed.  Check '{}' system table for details.",
+            job.command.bare_table(),
+            job.errors_in
         );
         Self {
-            detail: Some(Box::new(detail)),
+            details: vec![detail],
             aborts: true,
             ..Self::before(message)
         }
     }
 }
 
+/// One COPY to do.
+#[derive(Clone, Copy)]
+pub(crate) struct Job<'a> {
+    pub(crate) command: &'a CopyCommand,
+    /// Where the rows go: the command's table, or one in its place.
+    pub(crate) into: &'a str,
+    pub(crate) s3: &'a S3,
+    /// The system view that the errors are to be looked up in.
+    pub(crate) errors_in: &'static str,
+}
+
 /// Loads the files of a command, inside the transaction that is open.
-pub(crate) async fn run(
-    command: &CopyCommand,
-    s3: &S3,
-    client: &Client,
-) -> Result<Loaded, LoadError> {
+pub(crate) async fn run(job: &Job<'_>, client: &Client) -> Result<Loaded, LoadError> {
     let began = Instant::now();
-    match load(command, s3, client).await {
-        Ok(loaded) => Ok(Loaded {
+    match load(job, client).await {
+        Ok(files) => Ok(Loaded {
+            files,
+            errors: Vec::new(),
             took: began.elapsed(),
-            ..loaded
         }),
         Err(error) => Err(LoadError {
             took: began.elapsed(),
@@ -114,38 +148,46 @@ pub(crate) async fn run(
     }
 }
 
-async fn load(command: &CopyCommand, s3: &S3, client: &Client) -> Result<Loaded, LoadError> {
-    let files = source::files(command, s3)
+async fn load(job: &Job<'_>, client: &Client) -> Result<Vec<LoadedFile>, LoadError> {
+    let columns = table::columns(client, job.into, &job.command.columns)
         .await
+        .map_err(|error| match error.code() {
+            Some(&SqlState::UNDEFINED_TABLE) => LoadError {
+                aborts: true,
+                ..LoadError::before(nonexistent(&job.command.table))
+            },
+            _ => LoadError::postgres(&error),
+        })?
         .map_err(LoadError::before)?;
-    let columns = table::columns(client, &command.table, &command.columns)
+    let files = source::files(job.command, job.s3)
         .await
-        .map_err(|error| LoadError::postgres(&error))?
         .map_err(LoadError::before)?;
     let target = Target {
-        command,
+        job,
         client,
         columns: &columns,
     };
-    let mut loaded = Loaded {
-        files: 0,
-        rows: 0,
-        bytes: 0,
-        took: Duration::ZERO,
-    };
+    let mut loaded = Vec::with_capacity(files.len());
     for file in files {
-        let body = s3.get(&file.bucket, &file.key).await;
+        let body = job.s3.get(&file.bucket, &file.key).await;
         let body = body.map_err(|error| target.unreadable(&file, error.to_string()))?;
-        loaded.bytes += body.len() as u64;
-        loaded.rows += target.file(&file, body).await?;
-        loaded.files += 1;
+        loaded.push(LoadedFile {
+            name: file.to_string(),
+            bytes: body.len() as u64,
+            rows: target.file(&file, body).await?,
+        });
     }
     Ok(loaded)
 }
 
+/// What Redshift says of a table that is not there.
+pub(crate) fn nonexistent(table: &str) -> String {
+    format!("Cannot COPY into nonexistent table {table}")
+}
+
 /// Where the files of one command go.
 struct Target<'a> {
-    command: &'a CopyCommand,
+    job: &'a Job<'a>,
     client: &'a Client,
     columns: &'a [Column],
 }
@@ -169,7 +211,7 @@ impl Prepared {
 
 impl Target<'_> {
     async fn file(&self, file: &Source, body: Bytes) -> Result<u64, LoadError> {
-        let body = source::unpacked(body, self.command.gzip)
+        let body = source::unpacked(body, self.job.command.gzip)
             .map_err(|message| self.unreadable(file, message))?;
         let prepared = self.prepare(file, body)?;
         match self.send(&prepared.csv).await {
@@ -179,7 +221,7 @@ impl Target<'_> {
     }
 
     fn prepare(&self, file: &Source, original: Bytes) -> Result<Prepared, LoadError> {
-        if let Format::Csv { ignore_header, .. } = self.command.format {
+        if let Format::Csv { ignore_header, .. } = self.job.command.format {
             return Ok(Prepared {
                 csv: source::without_header(&original, ignore_header),
                 original,
@@ -195,7 +237,7 @@ impl Target<'_> {
                 raw_line: source::line(&original, broken.line),
                 ..ErrorDetail::default()
             };
-            LoadError::at(&self.command.table, detail)
+            LoadError::at(self.job, detail)
         })?;
         Ok(Prepared {
             original,
@@ -206,7 +248,7 @@ impl Target<'_> {
     }
 
     async fn send(&self, csv: &Bytes) -> Result<u64, Error> {
-        let sql = statement(self.command, self.columns);
+        let sql = statement(self.job.into, self.job.command, self.columns);
         let mut sink = pin!(self.client.copy_in::<_, Bytes>(&sql).await?);
         let mut sent = Ok(());
         for from in (0..csv.len()).step_by(CHUNK) {
@@ -227,7 +269,7 @@ impl Target<'_> {
             message,
             ..ErrorDetail::default()
         };
-        LoadError::at(&self.command.table, detail)
+        LoadError::at(self.job, detail)
     }
 
     fn failed(&self, file: &Source, prepared: &Prepared, error: &Error) -> LoadError {
@@ -235,7 +277,7 @@ impl Target<'_> {
             return LoadError::postgres(error);
         };
         match self.detail(file, prepared, error) {
-            Some(detail) => LoadError::at(&self.command.table, detail),
+            Some(detail) => LoadError::at(self.job, detail),
             None => LoadError {
                 aborts: true,
                 ..LoadError::before(error.message().to_owned())
@@ -260,6 +302,7 @@ impl Target<'_> {
             code: Some(error.code().code().to_owned()),
             raw_line: source::line(&prepared.original, line),
             raw_value: place.value,
+            position: 0,
         })
     }
 }
@@ -267,14 +310,14 @@ impl Target<'_> {
 /// PostgreSQL's COPY for one file. An empty field is an empty string in a
 /// character column and NULL in any other, in quotes or not; what comes from
 /// JSON has its NULLs already.
-fn statement(command: &CopyCommand, columns: &[Column]) -> String {
+fn statement(into: &str, command: &CopyCommand, columns: &[Column]) -> String {
     let names = |wanted: &dyn Fn(&&Column) -> bool| {
         let names: Vec<String> = columns.iter().filter(wanted).map(Column::quoted).collect();
         names.join(", ")
     };
     let mut sql = format!(
         "COPY {} ({}) FROM STDIN (FORMAT csv",
-        command.table,
+        into,
         names(&|_| true)
     );
     if let Format::Csv { delimiter, .. } = command.format {
@@ -301,8 +344,8 @@ mod tests {
     fn an_empty_field_is_null_where_it_cannot_be_a_string() {
         let columns = [("id", false), ("a\"b", true)].map(|(name, character)| Column {
             name: name.to_owned(),
-            sql_type: String::new(),
             character,
+            ..Column::default()
         });
         for (options, wanted) in [
             (
@@ -317,7 +360,7 @@ mod tests {
         ] {
             let command = parse(&format!("COPY s.t FROM 's3://b/k' {options}"));
             let command = command.expect("a COPY").expect("valid");
-            assert_eq!(statement(&command, &columns), wanted);
+            assert_eq!(statement("s.t", &command, &columns), wanted);
         }
     }
 

@@ -54,6 +54,15 @@ pub(crate) struct CopyCommand {
     pub(crate) gzip: bool,
 }
 
+impl CopyCommand {
+    /// The table without its schema, as Redshift says it.
+    pub(crate) fn bare_table(&self) -> String {
+        tokens(&self.table)
+            .last()
+            .map_or_else(String::new, Token::unquoted)
+    }
+}
+
 /// Reads a COPY from S3: `None` where the statement is something else.
 pub(crate) fn parse(sql: &str) -> Option<Result<CopyCommand, String>> {
     let mut cursor = Cursor {

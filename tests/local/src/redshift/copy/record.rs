@@ -3,81 +3,147 @@
 use tokio_postgres::{Client, Error};
 
 use super::table::Column;
-use super::{CopyCommand, ErrorDetail, LoadError, Loaded};
+use super::{CopyCommand, ErrorDetail, Format, LoadError, Loaded, LoadedFile};
 
-const HISTORY: &str = "INSERT INTO public.sys_load_history (query_id, session_id, database_name, \
-     table_name, data_source, status, loaded_rows, loaded_bytes, source_file_count, error_count, \
-     start_time, end_time) VALUES ($1, pg_backend_pid(), current_database()::text, $2, $3, $4, \
-     $5, $6, $7, $8, (clock_timestamp() - make_interval(secs => $9)) AT TIME ZONE 'UTC', \
+const HISTORY: &str = "INSERT INTO public.sys_load_history (query_id, session_id, transaction_id, \
+     database_name, table_name, data_source, file_format, status, loaded_rows, loaded_bytes, \
+     source_file_count, error_count, duration, start_time, end_time) VALUES ($1, $2, $3, \
+     current_database()::text, $4, $5, $6, $7, $8, $9, $10, $11, ($12::float8 * 1000000)::bigint, \
+     (clock_timestamp() - make_interval(secs => $12)) AT TIME ZONE 'UTC', \
      clock_timestamp() AT TIME ZONE 'UTC')";
 
-const DETAIL: &str = "INSERT INTO public.sys_load_error_detail (query_id, file_name, line_number, \
-     column_name, column_type, column_length, position, raw_line, raw_field_value, error_code, \
-     error_message) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9, $10)";
+const FILE: &str = "INSERT INTO public.sys_load_detail (query_id, file_name, bytes_scanned, \
+     lines_scanned, error_count, record_time) VALUES ($1, $2, $3, $4, $5, \
+     clock_timestamp() AT TIME ZONE 'UTC')";
+
+const ERROR: &str = "INSERT INTO public.sys_load_error_detail (query_id, session_id, \
+     transaction_id, database_name, table_id, file_name, line_number, column_name, column_type, \
+     column_length, position, raw_line, raw_field_value, error_code, error_message, start_time) \
+     VALUES ($1, $2, $3, current_database()::text, to_regclass($4)::oid, $5, $6, $7, $8, $9, $10, \
+     $11, $12, $13, $14, (clock_timestamp() - make_interval(secs => $15)) AT TIME ZONE 'UTC')";
 
 /// Redshift keeps so many characters of a line and of a value.
 const KEPT: usize = 1_024;
 
-/// Writes how a COPY ended, outside its transaction: a failure stays too.
+/// A COPY as the history knows it.
+#[derive(Clone, Copy)]
+pub(crate) struct Record<'a> {
+    pub(crate) query_id: i64,
+    /// The process and the transaction that asked for it.
+    pub(crate) session: (i32, i64),
+    pub(crate) command: &'a CopyCommand,
+}
+
+/// Writes how a COPY ended. As in Redshift its transaction has no say in it:
+/// the client is not the one that loaded, and a row does not mean that the
+/// load was committed.
 pub(crate) async fn record(
     client: &Client,
-    query_id: i64,
-    command: &CopyCommand,
+    record: &Record<'_>,
+    outcome: &Result<Loaded, LoadError>,
+) -> Result<(), Error> {
+    history(client, record, outcome).await?;
+    let (errors, took) = match outcome {
+        Ok(loaded) => {
+            for one in &loaded.files {
+                file(client, record.query_id, (one, &loaded.errors)).await?;
+            }
+            (&loaded.errors, loaded.took)
+        }
+        Err(error) => (&error.details, error.took),
+    };
+    for detail in errors {
+        error(client, record, (detail, took.as_secs_f64())).await?;
+    }
+    Ok(())
+}
+
+async fn history(
+    client: &Client,
+    record: &Record<'_>,
     outcome: &Result<Loaded, LoadError>,
 ) -> Result<(), Error> {
     let (status, counts, errors, took) = match outcome {
         Ok(loaded) => (
             "completed",
-            [loaded.rows, loaded.bytes, loaded.files].map(signed),
-            0_i64,
+            [loaded.rows(), loaded.bytes(), loaded.files.len() as u64].map(signed),
+            loaded.errors.len(),
             loaded.took,
         ),
-        Err(error) => ("failed", [0; 3], 1, error.took),
+        Err(error) => ("failed", [0; 3], error.details.len(), error.took),
     };
     let [rows, bytes, files] = counts;
-    let source = command.source.to_string();
+    let (process, transaction) = record.session;
+    let format = match record.command.format {
+        Format::Csv { .. } => "CSV",
+        Format::JsonLines => "JSON",
+    };
     client
         .execute(
             HISTORY,
             &[
-                &query_id,
-                &command.table,
-                &source,
+                &record.query_id,
+                &process,
+                &transaction,
+                &record.command.bare_table(),
+                &record.command.source.to_string(),
+                &format,
                 &status,
                 &rows,
                 &bytes,
                 &files,
-                &errors,
+                &signed(errors as u64),
                 &took.as_secs_f64(),
             ],
         )
         .await?;
-    match outcome {
-        Err(LoadError {
-            detail: Some(detail),
-            ..
-        }) => record_detail(client, query_id, detail).await,
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
-async fn record_detail(client: &Client, query_id: i64, detail: &ErrorDetail) -> Result<(), Error> {
-    let length = detail.column_type.as_deref().and_then(Column::length);
-    let raw_value = detail.raw_value.as_deref().map(kept);
+async fn file(
+    client: &Client,
+    query_id: i64,
+    (file, errors): (&LoadedFile, &[ErrorDetail]),
+) -> Result<(), Error> {
+    let errors = errors.iter().filter(|error| error.file == file.name);
+    let errors = signed(errors.count() as u64);
+    let (bytes, rows) = (signed(file.bytes), signed(file.rows));
     client
         .execute(
-            DETAIL,
+            FILE,
+            &[&query_id, &file.name, &bytes, &(rows + errors), &errors],
+        )
+        .await?;
+    Ok(())
+}
+
+async fn error(
+    client: &Client,
+    record: &Record<'_>,
+    (detail, took): (&ErrorDetail, f64),
+) -> Result<(), Error> {
+    let length = detail.column_type.as_deref().and_then(Column::length);
+    let raw_value = detail.raw_value.as_deref().map(kept);
+    let (process, transaction) = record.session;
+    client
+        .execute(
+            ERROR,
             &[
-                &query_id,
+                &record.query_id,
+                &process,
+                &transaction,
+                &record.command.table,
                 &detail.file,
                 &signed(detail.line),
                 &detail.column,
                 &detail.column_type,
                 &length,
+                &detail.position,
                 &kept(&detail.raw_line),
                 &raw_value,
                 &error_code(detail),
                 &detail.message,
+                &took,
             ],
         )
         .await?;

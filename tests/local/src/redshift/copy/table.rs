@@ -1,22 +1,27 @@
 //! The columns of the table, and where in it PostgreSQL found an error.
 
+use serde::Deserialize;
 use tokio_postgres::{Client, Error};
 
 use super::token::{Kind, tokens};
 
-/// A column to fill.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Column {
-    pub(super) name: String,
+/// A column to fill, as `stepfleet_columns` tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+pub(crate) struct Column {
+    pub(crate) name: String,
     /// As `format_type` writes it.
-    pub(super) sql_type: String,
+    pub(crate) sql_type: String,
     /// Whether an empty field is an empty string in it and not NULL.
-    pub(super) character: bool,
+    pub(crate) character: bool,
+    /// Whether it fills itself.
+    pub(crate) counts: bool,
+    /// Whether it takes no NULL.
+    pub(crate) required: bool,
 }
 
 impl Column {
     /// The name in quotes.
-    pub(super) fn quoted(&self) -> String {
+    pub(crate) fn quoted(&self) -> String {
         format!("\"{}\"", self.name.replace('"', "\"\""))
     }
 
@@ -27,11 +32,8 @@ impl Column {
     }
 }
 
-const COLUMNS: &str = "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), \
-     t.typcategory = 'S', a.attidentity <> '' \
-     FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
-     WHERE a.attrelid = $1::text::regclass AND a.attnum > 0 \
-     AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum";
+const COLUMNS: &str =
+    "SELECT name, sql_type, \"character\", counts, required FROM public.stepfleet_columns($1)";
 
 /// The columns a COPY fills, in its order: those of its list, or all that do
 /// not count by themselves. A name that is not there is the inner error.
@@ -42,26 +44,37 @@ pub(super) async fn columns(
 ) -> Result<Result<Vec<Column>, String>, Error> {
     let mut all = Vec::new();
     for row in client.query(COLUMNS, &[&table]).await? {
-        let column = Column {
+        all.push(Column {
             name: row.try_get(0)?,
             sql_type: row.try_get(1)?,
             character: row.try_get(2)?,
-        };
-        let counts: bool = row.try_get(3)?;
-        all.push((column, counts));
+            counts: row.try_get(3)?,
+            required: row.try_get(4)?,
+        });
     }
+    Ok(choose(all, table, listed))
+}
+
+/// Those of a COPY's list, or all that do not count by themselves.
+///
+/// # Errors
+/// If a name is not there.
+pub(crate) fn choose(
+    all: Vec<Column>,
+    table: &str,
+    listed: &[String],
+) -> Result<Vec<Column>, String> {
     if listed.is_empty() {
-        let filled = all.into_iter().filter(|(_, counts)| !counts);
-        return Ok(Ok(filled.map(|(column, _)| column).collect()));
+        return Ok(all.into_iter().filter(|column| !column.counts).collect());
     }
     let find = |written: &String| {
         let name = folded(written);
-        let found = all.iter().find(|(column, _)| column.name == name);
+        let found = all.iter().find(|column| column.name == name);
         found
-            .map(|(column, _)| column.clone())
+            .cloned()
             .ok_or_else(|| format!("column {written} of relation {table} does not exist"))
     };
-    Ok(listed.iter().map(find).collect())
+    listed.iter().map(find).collect()
 }
 
 /// A name as the catalogue has it: in lower case unless it is in quotes.

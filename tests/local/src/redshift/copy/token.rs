@@ -34,8 +34,19 @@ impl Token<'_> {
         self.kind == Kind::Symbol && self.text == symbol
     }
 
+    /// What is between the dollar quotes of a literal that has them.
+    pub(crate) fn dollars(&self) -> Option<&str> {
+        let tag = dollar_tag(self.text).filter(|_| self.kind == Kind::Literal)?;
+        let inner = &self.text[tag..];
+        // What is never closed reaches to the end.
+        Some(inner.strip_suffix(&self.text[..tag]).unwrap_or(inner))
+    }
+
     /// The value of a literal or the name of a quoted identifier.
     pub(crate) fn unquoted(&self) -> String {
+        if let Some(inner) = self.dollars() {
+            return inner.to_owned();
+        }
         let (quote, twice) = match self.kind {
             Kind::Quoted => ("\"", "\"\""),
             _ => ("'", "''"),
@@ -67,9 +78,10 @@ fn next(rest: &str, first: char) -> (Kind, usize) {
         '/' if rest.starts_with("/*") => (Kind::Space, comment(rest)),
         '\'' => (Kind::Literal, quoted(rest, b'\'')),
         '"' => (Kind::Quoted, quoted(rest, b'"')),
-        '$' if rest.starts_with("$$") => {
-            let end = rest[2..].find("$$").map_or(rest.len(), |at| at + 4);
-            (Kind::Literal, end)
+        '$' if dollar_tag(rest).is_some() => {
+            let tag = dollar_tag(rest).unwrap_or_default();
+            let end = rest[tag..].find(&rest[..tag]);
+            (Kind::Literal, end.map_or(rest.len(), |at| at + 2 * tag))
         }
         c if c.is_ascii_digit() => (Kind::Number, run(|c| c.is_ascii_digit())),
         c if c.is_alphabetic() || c == '_' => (
@@ -78,6 +90,14 @@ fn next(rest: &str, first: char) -> (Kind, usize) {
         ),
         c => (Kind::Symbol, c.len_utf8()),
     }
+}
+
+/// Length of `$$` or `$tag$`; `$1` is a parameter.
+fn dollar_tag(rest: &str) -> Option<usize> {
+    let inner = rest.strip_prefix('$')?;
+    let end = inner.find(|c: char| !(c.is_alphanumeric() || c == '_'))?;
+    let named = !inner.starts_with(|c: char| c.is_ascii_digit());
+    (named && inner[end..].starts_with('$')).then_some(end + 2)
 }
 
 /// Length of what is in quotes; a quote written twice is part of it.
@@ -132,10 +152,23 @@ mod tests {
             ("-- it's\nx", Kind::Space, "-- it's"),
             ("/* a /* b */ ' */x", Kind::Space, "/* a /* b */ ' */"),
             ("$$it's$$ x", Kind::Literal, "$$it's$$"),
+            ("$a$it's $$ $b$$a$ x", Kind::Literal, "$a$it's $$ $b$$a$"),
+            ("$1$ x", Kind::Symbol, "$"),
             ("'open", Kind::Literal, "'open"),
         ];
         for (sql, kind, text) in cases {
             assert_eq!(tokens(sql)[0], Token { kind, text }, "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_literal_has_a_value() {
+        for (sql, value) in [
+            ("'a''b'", "a'b"),
+            ("$$a''b$$", "a''b"),
+            ("$x$a$$b$x$", "a$$b"),
+        ] {
+            assert_eq!(tokens(sql)[0].unquoted(), value, "{sql}");
         }
     }
 

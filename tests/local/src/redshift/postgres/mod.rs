@@ -11,10 +11,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use tokio::sync::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 use tokio_postgres::config::Host;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::error::DbError;
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 
 use process::Server;
 
@@ -138,6 +141,16 @@ impl Warehouse {
         connect(&self.url).await
     }
 
+    /// A connection that is told to be the Data API's, and what the server
+    /// says on it beside its answers.
+    pub(super) async fn session(
+        &self,
+    ) -> Result<(Client, UnboundedReceiver<DbError>), WarehouseError> {
+        let (heard, notices) = unbounded_channel();
+        let client = open(&self.url, Some(heard)).await?;
+        Ok((client, notices))
+    }
+
     /// Where the server is, with the password.
     pub fn url(&self) -> &str {
         &self.url
@@ -168,21 +181,43 @@ impl fmt::Debug for WarehouseOptions {
 
 /// Connects to `url` with the search path of the application.
 async fn connect(url: &str) -> Result<Client, WarehouseError> {
+    open(url, None).await
+}
+
+/// Connects; what the server says beside its answers goes to `heard`.
+async fn open(
+    url: &str,
+    heard: Option<UnboundedSender<DbError>>,
+) -> Result<Client, WarehouseError> {
     let mut config: Config = url.parse().map_err(|error| WarehouseError::Url {
         reason: reason(&error),
     })?;
     let given = config.get_options().unwrap_or_default();
-    let options = format!("{given} -c search_path=public,stepfleet");
+    let listens = heard.as_ref().map_or("", |_| " -c stepfleet.data_api=on");
+    let options = format!("{given} -c search_path=public,stepfleet{listens}");
     config.options(options.trim()).application_name("stepfleet");
     let within = *config.get_connect_timeout().unwrap_or(&CONNECTED_WITHIN);
     // Around all of it: what listens there may take the connection and say nothing.
     let connected = timeout(within, config.connect(NoTls)).await;
     let silent = |_| refused(url, format!("it does not answer within {within:?}"));
     let connected = connected.map_err(silent)?;
-    let (client, connection) = connected.map_err(|error| refused(url, reason(&error)))?;
+    let (client, mut connection) = connected.map_err(|error| refused(url, reason(&error)))?;
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection to PostgreSQL broke");
+        let mut messages = futures::stream::poll_fn(|context| connection.poll_message(context));
+        while let Some(message) = messages.next().await {
+            match message {
+                Ok(AsyncMessage::Notice(notice)) => {
+                    if let Some(heard) = &heard {
+                        // Nobody hears the end of a session that was given up.
+                        let _ = heard.send(notice);
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "a connection to PostgreSQL broke");
+                    return;
+                }
+            }
         }
     });
     Ok(client)

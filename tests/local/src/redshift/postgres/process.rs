@@ -159,7 +159,8 @@ fn spawn(programs: &Path, place: &Place, log: &Path) -> Result<(Child, String), 
         "fsync=off",
         "synchronous_commit=off",
         "full_page_writes=off",
-        "max_connections=200",
+        // A statement may have two; 200 statements are active at once.
+        "max_connections=420",
         "shared_buffers=64MB",
         "timezone=UTC",
     ] {

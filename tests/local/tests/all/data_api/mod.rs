@@ -1,6 +1,7 @@
 //! The Redshift Data API as its client speaks to it, on one PostgreSQL for all.
 
 mod copy;
+mod procedures;
 mod running;
 mod statements;
 
@@ -60,7 +61,11 @@ async fn the_data_api() {
             copy::a_manifest_means_keys_and_a_prefix_all_below_it,
             copy::objects_come_packed,
             copy::a_bad_row_is_named_and_nothing_is_loaded,
-            copy::a_load_is_in_the_history_once_it_is_committed,
+            copy::a_load_is_in_the_history_also_if_it_is_rolled_back,
+            procedures::a_procedure_loads_once_and_as_one,
+            procedures::a_bad_row_fails_the_procedure_and_is_named,
+            procedures::a_procedure_may_fill_its_own_temporary_table,
+            procedures::what_a_procedure_cannot_do_is_said_by_name,
             running::a_client_token_is_one_execution,
             running::a_cancelled_statement_leaves_nothing,
             running::a_batch_is_cancelled_between_its_statements,

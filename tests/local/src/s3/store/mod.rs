@@ -1,111 +1,42 @@
 //! Buckets and objects: an index in memory, a body and its record in files.
 
+mod object;
+mod uploads;
+
 use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::ops::{Bound, Range};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::{fs, io};
 
 use jiff::Timestamp;
 use md5::{Digest, Md5};
-use serde::{Deserialize, Serialize};
 use stepfleet_activity::Clock;
 
-/// What is known of an object without its body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ObjectInfo {
-    /// Its key.
-    pub key: String,
-    /// MD5 of the body in hex, without quotes.
-    pub etag: String,
-    /// Bytes.
-    pub size: u64,
-    /// Whole seconds, as S3 has them.
-    pub last_modified: Timestamp,
-    /// What its writer said of it.
-    #[serde(default)]
-    pub about: About,
-    /// The name of its files; grows, so that of two records the later wins.
-    file: u64,
-}
-
-/// What a writer says of an object: kept, and told to readers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct About {
-    /// `Content-Type`.
-    pub content_type: Option<String>,
-    /// `Content-Encoding`.
-    pub content_encoding: Option<String>,
-    /// `Content-Disposition`.
-    pub content_disposition: Option<String>,
-    /// `Content-Language`.
-    pub content_language: Option<String>,
-    /// `Cache-Control`.
-    pub cache_control: Option<String>,
-    /// The `x-amz-meta-` headers, by the rest of their names.
-    pub metadata: BTreeMap<String, String>,
-}
-
-impl About {
-    /// As S3 tells it where nobody said.
-    pub(super) fn content_type(&self) -> String {
-        let said = self.content_type.as_deref();
-        said.unwrap_or("binary/octet-stream").to_owned()
-    }
-}
-
-/// What is written.
-pub(super) struct Object<'a> {
-    pub(super) body: &'a [u8],
-    pub(super) about: About,
-}
-
-/// What has to hold of the object that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Condition {
-    /// Nothing.
-    None,
-    /// `If-None-Match: *`.
-    Absent,
-    /// `If-Match: *`.
-    Present,
-    /// `If-Match` with an ETag, without quotes.
-    Etag(String),
-}
-
-/// Why the store refuses.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// There is no such bucket.
-    #[error("the bucket does not exist: create it first")]
-    NoSuchBucket,
-    /// There is no such key.
-    #[error("the key does not exist")]
-    NoSuchKey,
-    /// The condition does not hold.
-    #[error("at least one of the preconditions did not hold")]
-    Precondition,
-    /// The bucket is there already.
-    #[error("the bucket is there already")]
-    BucketExists,
-    /// The bucket has objects.
-    #[error("the bucket is not empty: delete its objects first")]
-    NotEmpty,
-    /// A file could not be read or written.
-    #[error("a file of the store: {0}")]
-    Io(#[from] io::Error),
-}
+pub(super) use self::object::Object;
+pub use self::object::{About, Condition, ObjectInfo, StoreError};
+use self::uploads::{FOLDER, Upload};
+pub(super) use self::uploads::{Started, UploadAt};
 
 type Bucket = BTreeMap<String, ObjectInfo>;
 
 #[derive(Debug, Default)]
 struct Index {
     buckets: BTreeMap<String, Bucket>,
-    next_file: u64,
+    uploads: BTreeMap<String, Upload>,
+    /// Counts the changes.
+    changes: u64,
 }
 
 impl Index {
     fn bucket(&mut self, name: &str) -> Result<&mut Bucket, StoreError> {
         self.buckets.get_mut(name).ok_or(StoreError::NoSuchBucket)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.changes += 1;
+        self.changes
     }
 }
 
@@ -126,11 +57,19 @@ impl Store {
             let entry = entry?;
             if let Ok(name) = entry.file_name().into_string()
                 && entry.file_type()?.is_dir()
+                && name != FOLDER
             {
-                let bucket = read_bucket(&entry.path(), &mut index.next_file)?;
+                let bucket = read_bucket(&entry.path(), &mut index.changes)?;
                 index.buckets.insert(name, bucket);
             }
         }
+        if root.join(FOLDER).exists() {
+            fs::remove_dir_all(root.join(FOLDER))?;
+        }
+        // What was deleted has no record, and yet its number is taken: later
+        // numbers are higher also after a restart.
+        let started = u64::try_from(clock.now().as_microsecond()).unwrap_or(0);
+        index.changes = index.changes.max(started);
         Ok(Self {
             root,
             clock,
@@ -150,6 +89,10 @@ impl Store {
         self.lock().buckets.keys().cloned().collect()
     }
 
+    pub(super) fn has(&self, bucket: &str) -> bool {
+        self.lock().buckets.contains_key(bucket)
+    }
+
     pub(super) fn create_bucket(&self, name: &str) -> Result<(), StoreError> {
         let mut index = self.lock();
         if index.buckets.contains_key(name) {
@@ -167,9 +110,11 @@ impl Store {
         }
         fs::remove_dir_all(self.root.join(name))?;
         index.buckets.remove(name);
+        index.uploads.retain(|_, upload| !upload.is_of(name));
         Ok(())
     }
 
+    /// All objects with a prefix: for what needs them all.
     pub(super) fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<ObjectInfo>, StoreError> {
         let mut index = self.lock();
         Ok(index
@@ -180,18 +125,35 @@ impl Store {
             .collect())
     }
 
+    /// Looks through a bucket: `work` gets what gives the first object behind
+    /// a place, each at the cost of a search.
+    pub(super) fn walk<T>(
+        &self,
+        bucket: &str,
+        work: impl FnOnce(&mut dyn FnMut(Bound<&str>) -> Option<ObjectInfo>) -> T,
+    ) -> Result<T, StoreError> {
+        let mut index = self.lock();
+        let bucket = index.bucket(bucket)?;
+        Ok(work(&mut |from| {
+            let mut found = bucket.range::<str, _>((from, Bound::Unbounded));
+            found.next().map(|(_, info)| info.clone())
+        }))
+    }
+
     pub(super) fn head(&self, bucket: &str, key: &str) -> Result<ObjectInfo, StoreError> {
         let mut index = self.lock();
         let found = index.bucket(bucket)?.get(key).cloned();
         found.ok_or(StoreError::NoSuchKey)
     }
 
-    pub(super) fn get(&self, bucket: &str, key: &str) -> Result<(ObjectInfo, Vec<u8>), StoreError> {
+    /// The object, and its body as it is now: what is written or deleted later
+    /// does not change what is read.
+    pub(super) fn get(&self, bucket: &str, key: &str) -> Result<(ObjectInfo, Body), StoreError> {
         let mut index = self.lock();
         let info = index.bucket(bucket)?.get(key).cloned();
         let info = info.ok_or(StoreError::NoSuchKey)?;
-        let body = fs::read(self.path(bucket, info.file, "body"))?;
-        Ok((info, body))
+        let file = File::open(self.path(bucket, info.file, "body"))?;
+        Ok((info, Body(file)))
     }
 
     pub(super) fn put(
@@ -202,45 +164,54 @@ impl Store {
     ) -> Result<ObjectInfo, StoreError> {
         let etag = hex::encode(Md5::digest(body));
         let mut index = self.lock();
-        let old = index.bucket(bucket)?.get(key).cloned();
-        check(old.as_ref(), condition)?;
-        index.next_file += 1;
+        condition.check(index.bucket(bucket)?.get(key))?;
         let info = ObjectInfo {
             key: key.to_owned(),
             etag,
             size: body.len() as u64,
-            last_modified: Timestamp::from_second(self.clock.now().as_second())
-                .unwrap_or(Timestamp::UNIX_EPOCH),
+            last_modified: self.now(),
             about,
-            file: index.next_file,
+            parts: Vec::new(),
+            file: index.next(),
         };
-        self.write(bucket, &info, body)?;
-        index.bucket(bucket)?.insert(key.to_owned(), info.clone());
-        if let Some(old) = old {
-            self.forget(bucket, old.file)?;
-        }
+        fs::write(self.path(bucket, info.file, "body"), body)?;
+        self.record(bucket, &info)?;
+        self.replace(&mut index, bucket, info.clone())?;
         Ok(info)
     }
 
-    /// `true` where there was something to delete.
+    /// The number of the change, where there was something to delete.
     pub(super) fn delete(
         &self,
         bucket: &str,
         key: &str,
         condition: &Condition,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<u64>, StoreError> {
         let mut index = self.lock();
         let old = index.bucket(bucket)?.get(key).cloned();
-        check(old.as_ref(), condition)?;
-        let Some(old) = old else { return Ok(false) };
+        condition.check(old.as_ref())?;
+        let Some(old) = old else { return Ok(None) };
         self.forget(bucket, old.file)?;
         index.bucket(bucket)?.remove(key);
-        Ok(true)
+        index.note_deletion(bucket, key);
+        Ok(Some(index.next()))
     }
 
-    /// The body first, then the record by a rename: what has a record is whole.
-    fn write(&self, bucket: &str, info: &ObjectInfo, body: &[u8]) -> io::Result<()> {
-        fs::write(self.path(bucket, info.file, "body"), body)?;
+    /// In whole seconds.
+    fn now(&self) -> Timestamp {
+        let second = self.clock.now().as_second();
+        Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// Takes an object over whose files are written, and drops those of what
+    /// it replaces.
+    fn replace(&self, index: &mut Index, bucket: &str, info: ObjectInfo) -> Result<(), StoreError> {
+        let old = index.bucket(bucket)?.insert(info.key.clone(), info);
+        old.map_or(Ok(()), |old| Ok(self.forget(bucket, old.file)?))
+    }
+
+    /// Behind the body, and by a rename: what has a record is whole.
+    fn record(&self, bucket: &str, info: &ObjectInfo) -> io::Result<()> {
         let draft = self.path(bucket, info.file, "draft");
         fs::write(&draft, serde_json::to_vec(info)?)?;
         fs::rename(draft, self.path(bucket, info.file, "json"))
@@ -252,20 +223,23 @@ impl Store {
     }
 }
 
-/// Whether a condition holds of what is there.
-pub(super) fn check(there: Option<&ObjectInfo>, condition: &Condition) -> Result<(), StoreError> {
-    match (condition, there) {
-        (Condition::None, _) | (Condition::Absent, None) | (Condition::Present, Some(_)) => Ok(()),
-        (Condition::Absent, Some(_)) => Err(StoreError::Precondition),
-        (Condition::Etag(_) | Condition::Present, None) => Err(StoreError::NoSuchKey),
-        (Condition::Etag(etag), Some(info)) if *etag == info.etag => Ok(()),
-        (Condition::Etag(_), Some(_)) => Err(StoreError::Precondition),
+/// An open file: it stays as it is when its name is gone.
+pub(super) struct Body(File);
+
+impl Body {
+    /// The bytes of a range that is within it.
+    pub(super) fn read(mut self, range: Range<u64>) -> io::Result<Vec<u8>> {
+        let length = range.end.saturating_sub(range.start);
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+        self.0.seek(SeekFrom::Start(range.start))?;
+        self.0.take(length).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 }
 
 /// Of two records of one key, which a kill between write and removal leaves,
 /// the later one counts.
-fn read_bucket(folder: &Path, next_file: &mut u64) -> io::Result<Bucket> {
+fn read_bucket(folder: &Path, changes: &mut u64) -> io::Result<Bucket> {
     let mut bucket = Bucket::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -273,7 +247,7 @@ fn read_bucket(folder: &Path, next_file: &mut u64) -> io::Result<Bucket> {
             continue;
         }
         let info: ObjectInfo = serde_json::from_slice(&fs::read(&path)?)?;
-        *next_file = info.file.max(*next_file);
+        *changes = info.file.max(*changes);
         if bucket
             .get(&info.key)
             .is_none_or(|other| other.file < info.file)

@@ -1,0 +1,205 @@
+//! `etl.s3-plan`: which of many loads have something to do, for a Map that runs
+//! them side by side.
+
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use stepfleet_activity::catalogue::{Activity, not_one_of, read_config};
+use stepfleet_activity::{
+    ActivityError, Area, Catalogue, Clock, ConfigFault, SystemClock, TaskContext,
+};
+
+use crate::config::{LoadConfig, SetUpError};
+use crate::input::LoadInput;
+use crate::load::Clients;
+use crate::outside::{ObjectStore, Signals};
+use crate::plan;
+use crate::s3;
+use crate::setup::S3_LOAD_HANDLER;
+use crate::signals::Outlets;
+
+/// Listings at once.
+const LISTINGS: usize = 8;
+
+/// `config` of `etl.s3-plan`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PlanConfig {
+    /// The loader's activity: its `loads` are planned, and it runs them.
+    pub(crate) load: String,
+    /// Loads that run at once: the MaxConcurrency of the state machine.
+    #[serde(default = "default_concurrency")]
+    #[schemars(range(min = 1, max = 40))]
+    pub(crate) concurrency: u32,
+}
+
+fn default_concurrency() -> u32 {
+    4
+}
+
+/// The input of `etl.s3-plan`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanInput {
+    /// Loads instead of those of the loader's config.
+    #[serde(default)]
+    pub loads: Vec<LoadInput>,
+}
+
+/// The output of `etl.s3-plan`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlanOutput {
+    /// The loads for which something waits, each as the input of a run.
+    pub loads: Vec<LoadInput>,
+    /// For how many others nothing waits.
+    pub idle: u64,
+}
+
+/// The JSON Schema of `config`.
+pub(crate) fn config_schema() -> Value {
+    schemars::schema_for!(PlanConfig).to_value()
+}
+
+/// The JSON Schema of the input.
+pub(crate) fn input_schema() -> Value {
+    schemars::schema_for!(PlanInput).to_value()
+}
+
+/// Whether `config` can be read and names a loader of the catalogue.
+pub(crate) fn check(value: &Value, catalogue: &Catalogue) -> Result<(), Vec<ConfigFault>> {
+    let config: PlanConfig = read_config(value).map_err(|fault| vec![fault])?;
+    // A Map of one state machine runs 40 iterations at once; AWS documents no more.
+    if !(1..=40).contains(&config.concurrency) {
+        let message = format!("found {}; allowed is 1 to 40", config.concurrency);
+        return Err(vec![ConfigFault::new("concurrency", message)]);
+    }
+    if loader(catalogue, &config.load).is_some() {
+        return Ok(());
+    }
+    let loaders = catalogue.activities.values();
+    let loaders = loaders.filter(|activity| activity.handler == S3_LOAD_HANDLER);
+    let known = loaders.map(|activity| activity.name.as_str());
+    let named = ("activity of etl.s3-load", config.load.as_str());
+    Err(vec![not_one_of("load", named, known)])
+}
+
+/// The loader that a plan is for.
+pub(crate) fn loader<'a>(catalogue: &'a Catalogue, name: &str) -> Option<&'a Activity> {
+    let found = catalogue.activities.get(name);
+    found.filter(|activity| activity.handler == S3_LOAD_HANDLER)
+}
+
+/// The handler `etl.s3-plan`.
+#[derive(Debug, Clone)]
+pub struct S3Plan {
+    planner: Arc<Planner<s3::Client, Outlets>>,
+}
+
+impl S3Plan {
+    /// A planner for an activity, by its config and that of its loader.
+    ///
+    /// # Errors
+    /// If the config is not the planner's, or its loader's is not the loader's.
+    pub fn new(
+        clients: Clients,
+        catalogue: &Catalogue,
+        activity: &Activity,
+    ) -> Result<Self, SetUpError> {
+        let faults = check(&activity.config, catalogue).err().unwrap_or_default();
+        let config = read_config::<PlanConfig>(&activity.config).ok();
+        let Some(loader) = config.and_then(|config| loader(catalogue, &config.load)) else {
+            return Err(SetUpError::new(activity, &faults));
+        };
+        let config = LoadConfig::of(loader)?;
+        Ok(Self {
+            planner: Arc::new(Planner {
+                store: clients.s3,
+                signals: Outlets {
+                    cloudwatch: clients.cloudwatch,
+                    sns: clients.sns,
+                },
+                clock: Arc::new(SystemClock),
+                config,
+            }),
+        })
+    }
+
+    /// Lists every load's `incoming/`; changes nothing.
+    ///
+    /// # Errors
+    /// `Load.Transient`, `Load.Permanent` or `Worker.BadInput`.
+    pub async fn run(
+        &self,
+        input: PlanInput,
+        context: TaskContext,
+    ) -> Result<PlanOutput, ActivityError> {
+        self.planner.run(input, &context).await
+    }
+}
+
+/// The planner over any outside.
+#[derive(Debug)]
+pub(crate) struct Planner<S, N> {
+    pub(crate) store: S,
+    pub(crate) signals: N,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) config: LoadConfig,
+}
+
+impl<S: ObjectStore, N: Signals> Planner<S, N> {
+    pub(crate) async fn run(
+        &self,
+        input: PlanInput,
+        context: &TaskContext,
+    ) -> Result<PlanOutput, ActivityError> {
+        let loads = match input.loads.is_empty() {
+            true => self.config.loads.clone(),
+            false => input.loads,
+        };
+        if loads.is_empty() {
+            let cause =
+                "there is nothing to plan: name `loads` in the input, or in the loader's config";
+            return Err(ActivityError::permanent(Area::LOAD, cause));
+        }
+        for load in &loads {
+            load.check()?;
+        }
+        context
+            .progress
+            .set(format!("looking at {} loads", loads.len()));
+        // Collected first: a stream over a closure is not provably Send for every lifetime.
+        let looks: Vec<_> = loads.iter().map(|load| self.is_due(load)).collect();
+        let looks = stream::iter(looks).buffered(LISTINGS);
+        let due: Vec<bool> = looks.try_collect().await?;
+        let all = loads.len();
+        let loads: Vec<LoadInput> = loads
+            .into_iter()
+            .zip(due)
+            .filter_map(|(load, due)| due.then_some(load))
+            .collect();
+        Ok(PlanOutput {
+            idle: (all - loads.len()) as u64,
+            loads,
+        })
+    }
+
+    /// Whether a run would find something. Of those that find nothing the
+    /// metric is published here: no run of theirs does it.
+    async fn is_due(&self, load: &LoadInput) -> Result<bool, ActivityError> {
+        let incoming = load.key("incoming", "");
+        let listed = self.store.list(&load.bucket, &incoming).await?;
+        let (files, now) = (plan::files(load, listed), self.clock.now());
+        let settled = |file| plan::settled(file, now, self.config.settle);
+        if files.iter().any(settled) {
+            return Ok(true);
+        }
+        let waiting = plan::unprocessed(&files, now);
+        if let Err(error) = self.signals.publish(&load.table, waiting).await {
+            tracing::warn!(%error, "the metrics were not published");
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,109 @@
+//! The queue and the state machine on AWS: the only file that names SQS's SDK.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
+use stepfleet_activity::Class;
+
+use super::{Message, Queue, Starter};
+use crate::call::{CallError, failed};
+use crate::outside::Answer;
+use crate::states;
+
+/// The clients that a trigger works with.
+#[derive(Debug, Clone)]
+pub struct TriggerClients {
+    /// Where events come from.
+    pub sqs: aws_sdk_sqs::Client,
+    /// Where executions are started.
+    pub sfn: states::Client,
+}
+
+/// For how long SQS lets a message be ours.
+const LONGEST: i32 = 43_200;
+/// Messages in one call.
+const BATCH: i32 = 10;
+
+#[derive(Debug)]
+pub(crate) struct Sqs {
+    client: aws_sdk_sqs::Client,
+    url: String,
+}
+
+impl Sqs {
+    pub(crate) fn new(client: aws_sdk_sqs::Client, url: String) -> Self {
+        Self { client, url }
+    }
+}
+
+impl Queue for Sqs {
+    async fn receive(&self, wait: Duration, ours: Duration) -> Answer<Vec<Message>> {
+        let received = self
+            .client
+            .receive_message()
+            .queue_url(&self.url)
+            .max_number_of_messages(BATCH)
+            .wait_time_seconds(seconds(wait))
+            .visibility_timeout(seconds(ours).min(LONGEST))
+            .send()
+            .await
+            .map_err(|error| failed("receive events of S3", &error))?;
+        let messages = received.messages.unwrap_or_default().into_iter();
+        Ok(messages
+            .filter_map(|message| {
+                Some(Message {
+                    body: message.body?,
+                    receipt: message.receipt_handle?,
+                })
+            })
+            .collect())
+    }
+
+    async fn delete(&self, receipts: &[String]) -> Answer<()> {
+        for batch in receipts.chunks(10) {
+            let entries = batch.iter().enumerate().filter_map(|(at, receipt)| {
+                let entry = DeleteMessageBatchRequestEntry::builder().id(at.to_string());
+                entry.receipt_handle(receipt).build().ok()
+            });
+            let done = self
+                .client
+                .delete_message_batch()
+                .queue_url(&self.url)
+                .set_entries(Some(entries.collect()))
+                .send()
+                .await
+                .map_err(|error| failed("delete events of S3", &error))?;
+            if let Some(refused) = done.failed().first() {
+                return Err(CallError {
+                    what: "delete events of S3".to_owned(),
+                    reason: refused.code().to_owned(),
+                    class: Class::Transient,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn seconds(span: Duration) -> i32 {
+    i32::try_from(span.as_secs()).unwrap_or(i32::MAX)
+}
+
+/// The state machine that loads until nothing is left.
+#[derive(Debug)]
+pub(crate) struct StateMachine {
+    client: states::Client,
+    arn: String,
+}
+
+impl StateMachine {
+    pub(crate) fn new(client: states::Client, arn: String) -> Self {
+        Self { client, arn }
+    }
+}
+
+impl Starter for StateMachine {
+    async fn start(&self, name: &str, input: &str) -> Answer<()> {
+        states::start(&self.client, &self.arn, (name, input)).await
+    }
+}

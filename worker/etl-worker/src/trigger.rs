@@ -1,0 +1,56 @@
+//! `etl-worker trigger`: starts executions for the files that S3 announces.
+
+use std::process::ExitCode;
+
+use futures::future::join_all;
+use stepfleet_etl::{Trigger, TriggerClients};
+use stepfleet_worker::BoxError;
+use stepfleet_worker::cli::CommandCall;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The command's name.
+pub(crate) const NAME: &str = "trigger";
+
+const HELP: &str = "For every activity with `trigger` in its config: receives the bucket's events from its SQS queue,
+waits until the files have settled, and starts one execution of <fleet>-<activity>-drain for all
+events of one window (`debounce`). The execution lists what is there; an event never names what is
+loaded. A message is deleted once its execution was started. Events may be lost, come twice or out
+of order: keep a slow schedule beside it. Several of these may run at once. SIGTERM ends it.
+
+It needs sqs:ReceiveMessage and sqs:DeleteMessage on the queue, and states:StartExecution.
+
+Example:
+  etl-worker trigger --catalogue fleet.yaml";
+
+/// The command, with an example.
+pub(crate) fn command() -> clap::Command {
+    clap::Command::new(NAME)
+        .about("Start executions for the files that S3 announces, until SIGTERM")
+        .after_help(HELP)
+}
+
+/// Runs every trigger of the catalogue until SIGTERM or SIGINT.
+pub(crate) async fn run(call: CommandCall<'_>) -> Result<ExitCode, BoxError> {
+    let clients = TriggerClients {
+        sqs: aws_sdk_sqs::Client::new(call.aws),
+        sfn: aws_sdk_sfn::Client::new(call.aws),
+    };
+    let mut triggers = Vec::new();
+    let activities = call.catalogue.activities.values();
+    for activity in activities.filter(|activity| activity.handler == "etl.s3-load") {
+        triggers.extend(Trigger::new(clients.clone(), call.catalogue, activity)?);
+    }
+    if triggers.is_empty() {
+        return Err("no activity of the catalogue has `trigger` in its config".into());
+    }
+    let mut term = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let all = join_all(triggers.iter().map(Trigger::run));
+    // What is not deleted by then comes again.
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = interrupt.recv() => {}
+        _ = all => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
