@@ -164,7 +164,7 @@ impl Local {
             faults: self.faults.clone(),
         };
         // The page's own paths go before the port's, which takes all that is left.
-        let aws = page::router(self.board.clone())
+        let aws = page::router(self.board.clone(), Arc::clone(&self.sfn))
             .merge(timers::control::router(self.context.clone()))
             .merge(faults::control::router(self.faults.clone()))
             .fallback_service(server::router(services));
