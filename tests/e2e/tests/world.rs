@@ -37,6 +37,8 @@ pub(crate) struct World {
     environment: Environment,
     pub(crate) endpoint: String,
     heartbeat: &'static str,
+    /// The lines of warehouses beside `main`.
+    warehouses: String,
     s3: aws_sdk_s3::Client,
     data: aws_sdk_redshiftdata::Client,
     sfn: aws_sdk_sfn::Client,
@@ -79,6 +81,7 @@ impl World {
             environment,
             endpoint,
             heartbeat,
+            warehouses: String::new(),
         };
         let bucket = world.s3.create_bucket().bucket(&world.fleet).send().await;
         bucket.expect("a bucket");
@@ -92,7 +95,17 @@ impl World {
 
     /// Writes a catalogue of these activities, and makes what `etl-worker setup` does.
     pub(crate) async fn set_up(&mut self, activities: &[String]) {
-        let text = catalogue((&self.fleet, self.heartbeat), activities);
+        self.set_up_as(activities, MAIN).await;
+    }
+
+    /// The same with this config of the loader.
+    pub(crate) async fn set_up_as(&mut self, activities: &[String], config: &str) {
+        let warehouses = &self.warehouses;
+        let text = catalogue(
+            (&self.fleet, self.heartbeat),
+            activities,
+            (warehouses, config),
+        );
         std::fs::write(self.catalogue(), text).expect("a catalogue");
         let path = self.catalogue().display().to_string();
         let args = ["setup", "--catalogue", path.as_str()];
@@ -102,6 +115,25 @@ impl World {
         let made = made.expect("etl-worker starts");
         let said = String::from_utf8_lossy(&made.stderr);
         assert!(made.status.success(), "{said}");
+    }
+
+    /// Makes the PostgreSQL under the one-machine Redshift a warehouse of its own
+    /// kind, `files`.
+    pub(crate) async fn open_postgres(&mut self) {
+        let role = format!("loader_{}", Pid::this());
+        let make = format!("CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'e2e'");
+        self.query(make).await;
+        let rows =
+            self.query("SELECT inet_server_port(), current_database()::varchar(63)".to_owned());
+        let rows = rows.await;
+        let [Field::LongValue(port), Field::StringValue(database)] = &rows[..] else {
+            panic!("{rows:?}");
+        };
+        self.warehouses = format!(
+            "  files: {{postgres: \"127.0.0.1:{port}\", user: {role}, password_env: E2E_PASSWORD, database: {database}}}\n"
+        );
+        self.environment
+            .insert("E2E_PASSWORD".to_owned(), "e2e".to_owned());
     }
 
     /// A worker for one activity that reaches AWS at `endpoint`.
@@ -154,6 +186,13 @@ impl World {
 
     /// The one row of numbers that a query gives.
     async fn numbers(&self, sql: String) -> Vec<i64> {
+        let row = self.query(sql).await;
+        let number = |field: &Field| *field.as_long_value().expect("a number");
+        row.iter().map(number).collect()
+    }
+
+    /// The first row of a statement's result, if it has one.
+    async fn query(&self, sql: String) -> Vec<Field> {
         let asked = (self.data.execute_statement())
             .database(DATABASE)
             .workgroup_name(WORKGROUP)
@@ -165,10 +204,10 @@ impl World {
         let result = (self.data.get_statement_result())
             .set_id(asked.id().map(str::to_owned))
             .send()
-            .await
-            .expect("a result");
-        let number = |field: &Field| *field.as_long_value().expect("a number");
-        result.records()[0].iter().map(number).collect()
+            .await;
+        let rows = result.map(|result| result.records);
+        let mut rows = rows.unwrap_or_default().into_iter();
+        rows.next().unwrap_or_default()
     }
 
     async fn finished(&self, id: Option<&str>) {
@@ -282,15 +321,47 @@ impl Target<'_> {
             .collect()
     }
 
+    /// Lets a file land that no warehouse takes.
+    pub(crate) async fn land_bad(&self, (name, body): (&'static str, &'static str)) {
+        self.land(&[(name, body)]).await;
+        self.landed().pop();
+    }
+
+    /// The one file in `failed/`, and what the report beside it says.
+    pub(crate) async fn failed(&self) -> (String, Value) {
+        let keys = self.keys("failed").await;
+        let (files, reports): (Vec<_>, Vec<_>) = keys.iter().partition(|key| key.contains('/'));
+        let ([file], [report]) = (&files[..], &reports[..]) else {
+            panic!("{keys:?}");
+        };
+        let (id, name) = file.split_once('/').expect("a folder");
+        assert_eq!(**report, format!("{id}.json"), "{keys:?}");
+        let key = format!("{}/failed/{report}", self.name);
+        let got = self
+            .world
+            .s3
+            .get_object()
+            .bucket(&self.world.fleet)
+            .key(key);
+        let body = got.send().await.expect("a report").body.collect().await;
+        let report = serde_json::from_slice(&body.expect("its body").into_bytes());
+        (name.to_owned(), report.expect("JSON"))
+    }
+
     /// All that has landed is loaded once: nothing lost, nothing doubled,
     /// nothing left over.
     pub(crate) async fn assert_loaded_once(&self, what: &str) {
+        self.assert_loaded_once_by("stepfleet.ledger", what).await;
+    }
+
+    /// The same by another ledger.
+    pub(crate) async fn assert_loaded_once_by(&self, ledger: &str, what: &str) {
         let table = self.table();
         let numbers = self.world.numbers(format!(
             "SELECT (SELECT count(*) FROM {table}), (SELECT count(DISTINCT id) FROM {table}), \
              (SELECT sum(amount)::bigint FROM {table}), count(*), \
-             count(DISTINCT object_key || etag), sum(CASE WHEN verified THEN 1 ELSE 0 END) \
-             FROM stepfleet.ledger WHERE table_name = '{table}'"
+             count(DISTINCT object_key || etag), sum(CASE WHEN loaded_rows > 0 THEN 1 ELSE 0 END) \
+             FROM {ledger} WHERE table_name = '{table}'"
         ));
         let numbers = numbers.await;
         let landed = self.landed().clone();
@@ -350,15 +421,22 @@ fn environment(endpoint: &str) -> Environment {
     .into()
 }
 
+/// The loader's config, if a scenario has none of its own.
+const MAIN: &str = "warehouse: main";
+
 /// The activities are all the loader, one task at a time.
-fn catalogue((fleet, heartbeat): (&str, &str), activities: &[String]) -> String {
+fn catalogue(
+    (fleet, heartbeat): (&str, &str),
+    activities: &[String],
+    (warehouses, config): (&str, &str),
+) -> String {
     let mut text = format!(
         "version: 1
 fleet: {fleet}
 aws: {{account: \"{ACCOUNT}\", region: {REGION}}}
 warehouses:
   main: {{workgroup: {WORKGROUP}, database: {DATABASE}}}
-deployments:
+{warehouses}deployments:
   workers: {{replicas: {{min: 1, max: 2}}}}
 activities:
 "
@@ -370,7 +448,7 @@ activities:
     deployment: workers
     worker: {{slots: 1, pollers: {{min: 1, max: 1}}, heartbeat: {heartbeat}, timeout: 10m}}
     objective: {{wait: 5s}}
-    config: {{warehouse: main, settle: 0s}}
+    config: {{settle: 0s, {config}}}
 "
         ));
     }
