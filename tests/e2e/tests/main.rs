@@ -8,6 +8,7 @@ mod duplicate;
 mod process;
 mod proxy;
 mod refusals;
+mod standing;
 mod succession;
 mod world;
 

@@ -33,13 +33,15 @@ pub(crate) struct World {
     // Ends before its folder goes.
     _server: Option<Server>,
     dir: TempDir,
-    fleet: String,
+    pub(crate) fleet: String,
     environment: Environment,
     pub(crate) endpoint: String,
     heartbeat: &'static str,
     /// The lines of warehouses beside `main`.
     warehouses: String,
-    s3: aws_sdk_s3::Client,
+    /// The lines of activities that are no loaders.
+    pub(crate) more: String,
+    pub(crate) s3: aws_sdk_s3::Client,
     data: aws_sdk_redshiftdata::Client,
     sfn: aws_sdk_sfn::Client,
 }
@@ -82,6 +84,7 @@ impl World {
             endpoint,
             heartbeat,
             warehouses: String::new(),
+            more: String::new(),
         };
         let bucket = world.s3.create_bucket().bucket(&world.fleet).send().await;
         bucket.expect("a bucket");
@@ -101,11 +104,12 @@ impl World {
     /// The same with this config of the loader.
     pub(crate) async fn set_up_as(&mut self, activities: &[String], config: &str) {
         let warehouses = &self.warehouses;
-        let text = catalogue(
+        let mut text = catalogue(
             (&self.fleet, self.heartbeat),
             activities,
             (warehouses, config),
         );
+        text.push_str(&self.more);
         std::fs::write(self.catalogue(), text).expect("a catalogue");
         let path = self.catalogue().display().to_string();
         let args = ["setup", "--catalogue", path.as_str()];
@@ -156,19 +160,31 @@ impl World {
         Process::start("etl-worker", &args, &environment, log)
     }
 
+    /// Another command of the worker's binary, which goes on until it is told to end.
+    pub(crate) fn runs(&self, name: &str) -> Process {
+        let catalogue = self.catalogue().display().to_string();
+        let args = [name, "--catalogue", catalogue.as_str()];
+        let log = self.dir.path().join(format!("{name}.log"));
+        Process::start("etl-worker", &args, &self.environment, log)
+    }
+
     /// A worker for one activity that polls already.
     pub(crate) async fn worker(&self, activity: &str, name: &str) -> Worker {
         Worker::new(self.worker_at((activity, name), &self.endpoint)).await
     }
 
+    /// A table that [`World::targets`] has made, and its prefix.
+    pub(crate) fn target(&self, name: &str) -> Target<'_> {
+        Target {
+            world: self,
+            name: name.to_owned(),
+            landed: Mutex::default(),
+        }
+    }
+
     /// Makes tables; names are unique within the fleet.
     pub(crate) async fn targets(&self, names: &[String]) -> Vec<Target<'_>> {
-        let target = |name: &String| Target {
-            world: self,
-            name: name.clone(),
-            landed: Mutex::default(),
-        };
-        let targets: Vec<_> = names.iter().map(target).collect();
+        let targets: Vec<_> = names.iter().map(|name| self.target(name)).collect();
         let sqls: Vec<String> = (targets.iter())
             .map(|target| format!("CREATE TABLE {} (id bigint, amount bigint)", target.table()))
             .collect();
@@ -259,14 +275,43 @@ impl World {
         }
     }
 
-    /// Waits until an execution has ended; it has to have succeeded.
-    pub(crate) async fn succeeded(&self, execution: &str, within: Duration) -> Value {
-        let ended = until_or_none(within, async || {
+    /// The executions of a state machine, by name, with their status.
+    pub(crate) async fn executions(&self, machine: &str) -> Vec<(String, ExecutionStatus)> {
+        let machine = format!(
+            "arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{}-{machine}",
+            self.fleet
+        );
+        let list = self.sfn.list_executions().state_machine_arn(machine);
+        let listed = list.send().await.expect("a list");
+        let executions = listed.executions().iter();
+        executions
+            .map(|one| (one.name().to_owned(), one.status().clone()))
+            .collect()
+    }
+
+    async fn ended(
+        &self,
+        execution: &str,
+        within: Duration,
+    ) -> Option<aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput> {
+        until_or_none(within, async || {
             let look = self.sfn.describe_execution().execution_arn(execution);
             let look = look.send().await.expect("a description");
             (*look.status() != ExecutionStatus::Running).then_some(look)
         })
-        .await;
+        .await
+    }
+
+    /// Waits until an execution has ended; it has to have failed. Gives its error.
+    pub(crate) async fn failed(&self, execution: &str, within: Duration) -> String {
+        let ended = self.ended(execution, within).await.expect("it ends");
+        assert_eq!(*ended.status(), ExecutionStatus::Failed, "{ended:?}");
+        ended.error().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until an execution has ended; it has to have succeeded.
+    pub(crate) async fn succeeded(&self, execution: &str, within: Duration) -> Value {
+        let ended = self.ended(execution, within).await;
         match &ended {
             Some(ended) if *ended.status() == ExecutionStatus::Succeeded => {
                 let output = ended.output().expect("an output");

@@ -231,6 +231,29 @@ async fn a_file_that_arrives_after_the_crash_changes_nothing() {
     }
 }
 
+/// An execution that is redriven after hours: the tokens have expired, and a day
+/// later the statements are forgotten too. The ledger is not.
+#[tokio::test(start_paused = true)]
+async fn a_replay_after_hours_loses_and_doubles_nothing() {
+    for mode in MODES.into_iter().filter(|mode| mode.0 == Files::Good) {
+        for dies in deaths(calls(mode).await) {
+            for hours in [9, 25] {
+                let what = format!("{mode:?}, {dies:?}, {hours} hours later");
+                let world = mode.world();
+                let first = execution(&world);
+                run(&world, &first, dies).await;
+                // Nothing runs for that long.
+                world.end_all();
+                lock(&world.db).tokens_expired = true;
+                lock(&world.db).forgotten = hours > 24;
+                world.pass(hours * 3_600);
+                recover(&world, &first, (Next::Retry, &what)).await;
+                mode.assert_done(&world, &[], &what);
+            }
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_crash_in_the_run_after_the_crash_changes_nothing() {
     let mode = MODES[0];

@@ -36,6 +36,8 @@ pub(super) struct Db {
     loads: Vec<Load>,
     history: BTreeMap<i64, Loaded>,
     bad: BTreeMap<i64, BadFile>,
+    /// Whether the Data API has forgotten the tokens, as after 8 hours.
+    pub(super) tokens_expired: bool,
     /// Whether the Data API has forgotten the statements, as after 24 hours.
     pub(super) forgotten: bool,
     /// Whether the table takes any row, as one that was mended.
@@ -91,6 +93,7 @@ impl World {
     pub(super) fn submit(&self, batch: &Batch, token: &str) -> String {
         let mut db = lock(&self.db);
         let known = db.loads.iter().position(|load| load.token == token);
+        let known = known.filter(|_| !db.tokens_expired);
         let at = known.unwrap_or_else(|| {
             db.loads.push(Load {
                 batch_id: batch.id.clone(),
