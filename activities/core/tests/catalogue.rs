@@ -205,8 +205,8 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "max: 8",
-        "max: 501",
-        "f:11:3: activities.load: found 501 replicas x 2 pollers = 1002",
+        "max: 401",
+        "f:11:3: activities.load: found 401 replicas and 101 more in a rollout x 2 pollers = 1004",
         "allowed are 1000",
     ),
     (

@@ -81,20 +81,26 @@ fn fleets_and_deployments_are_named_as_kubernetes_takes_them() {
 /// Each: the deployment's replicas, the activity's worker, and the open polls
 /// if these are too many.
 const POLLS: &[(&str, &str, Option<u32>)] = &[
-    ("{max: 250}", "{slots: 4}", None),
-    ("{max: 251}", "{slots: 4}", Some(1_004)),
-    ("{max: 1000}", "{slots: 1}", None),
-    ("{max: 1001}", "{slots: 1}", Some(1_001)),
-    ("{max: 100}", "{slots: 50, pollers: {max: 10}}", None),
-    ("{max: 100}", "{slots: 50, pollers: {max: 11}}", Some(1_100)),
+    ("{max: 200}", "{slots: 4}", None),
+    ("{max: 201}", "{slots: 4}", Some(1_008)),
+    ("{max: 800}", "{slots: 1}", None),
+    ("{max: 801}", "{slots: 1}", Some(1_002)),
+    ("{max: 80}", "{slots: 50, pollers: {max: 10}}", None),
+    ("{max: 80}", "{slots: 50, pollers: {max: 11}}", Some(1_100)),
     // Slots without pollers of their own are four polls at most.
-    ("{max: 250}", "{slots: 10000}", None),
-    ("{max: 1}", "{slots: 10000, pollers: {max: 1000}}", None),
+    ("{max: 200}", "{slots: 10000}", None),
+    // A rollout has one pod more at the least.
+    ("{max: 1}", "{slots: 10000, pollers: {max: 500}}", None),
+    (
+        "{max: 1}",
+        "{slots: 10000, pollers: {max: 501}}",
+        Some(1_002),
+    ),
     // What a schedule allows counts.
     (
         "{max: 10, schedule: [{from: \"06:00\", to: \"20:00\", max: 300}]}",
         "{slots: 4}",
-        Some(1_200),
+        Some(1_500),
     ),
 ];
 

@@ -1,7 +1,10 @@
 //! End-to-end scenarios over the real binaries.
 //!
 //! `cargo test` builds no other package's binaries, so the harness builds them
-//! once, by a nested `cargo build` in the same profile and target folder.
+//! once, by a nested `cargo build` in the same profile and target folder. That is
+//! with other features of some dependencies, and so anew: where everything was
+//! built by one `cargo build --workspace --all-targets`, name the folder in
+//! `STEPFLEET_BINARIES`.
 //!
 //! The scenarios are one test binary, `scenarios`. Each starts a
 //! `stepfleet-local` of its own, on free ports. Those that only speak AWS
@@ -9,6 +12,20 @@
 //! `STEPFLEET_ENDPOINT`, which has to answer for account 123456789012 in
 //! eu-west-1, as `stepfleet-local serve` does; what they make there has names
 //! of its own, and stays.
+//!
+//! Those of a fleet on a cluster (`fleet`) run on `stepfleet-local`'s own
+//! cluster, or on a Kubernetes, where they install the chart by helm, each in a
+//! namespace of its own:
+//!
+//! | variable | what |
+//! |---|---|
+//! | `STEPFLEET_KUBECONFIG` | the Kubernetes; not `KUBECONFIG`, which may point anywhere |
+//! | `STEPFLEET_HOST` | this machine's address as pods reach it |
+//! | `STEPFLEET_IMAGES`, `STEPFLEET_IMAGE_TAG` | where the images are: `docker.io/local` and `1` unless told |
+//! | `HELM` | Helm 4 or 3: `helm` unless told |
+//!
+//! Its nodes have to be containers or processes of this machine, and the tests
+//! root: one of them kills a container's process.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,19 +34,24 @@ use std::sync::OnceLock;
 use anyhow::{Context as _, ensure};
 
 /// The packages whose binaries the scenarios run.
-const PACKAGES: [&str; 3] = [
+const PACKAGES: [&str; 4] = [
     "stepfleet-local",
     "stepfleet-etl-worker",
+    "stepfleet-resize-worker",
     "stepfleet-autoscaler",
 ];
 
-/// The folder with the binaries, built once in a test run.
+/// The folder with the binaries, built once in a test run, or as they are in the
+/// folder that `STEPFLEET_BINARIES` names.
 ///
 /// # Errors
 /// If cargo does not build them; what it says is in the error.
 pub fn binaries() -> anyhow::Result<&'static Path> {
     static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+    let folder = FOLDER.get_or_init(|| match std::env::var_os("STEPFLEET_BINARIES") {
+        Some(folder) => Ok(folder.into()),
+        None => build().map_err(|error| format!("{error:#}")),
+    });
     folder
         .as_deref()
         .map_err(|error| anyhow::anyhow!("{error}"))
@@ -57,9 +79,7 @@ fn build() -> anyhow::Result<PathBuf> {
         profile,
         "--target-dir",
     ]);
-    command
-        .arg(folder.parent().unwrap_or(&folder))
-        .stdin(Stdio::null());
+    command.arg(target_dir(&folder)).stdin(Stdio::null());
     for package in PACKAGES {
         command.args(["--package", package]);
     }
@@ -70,4 +90,14 @@ fn build() -> anyhow::Result<PathBuf> {
         String::from_utf8_lossy(&output.stderr)
     );
     Ok(folder)
+}
+
+/// Cargo's target folder, from a profile's: programs for a target that is named
+/// are in a folder of its own.
+fn target_dir(folder: &Path) -> &Path {
+    let parent = folder.parent().unwrap_or(folder);
+    match std::env::var_os("CARGO_BUILD_TARGET") {
+        Some(target) if parent.ends_with(&target) => parent.parent().unwrap_or(parent),
+        _ => parent,
+    }
 }

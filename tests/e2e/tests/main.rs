@@ -1,10 +1,12 @@
 //! End-to-end scenarios: the real binaries, and one machine's AWS between them.
 //! How they are run: the documentation of the crate, `src/lib.rs`.
 
+mod alarm;
 mod closed_loop;
 mod crash;
 mod drain;
 mod duplicate;
+mod fleet;
 mod process;
 mod proxy;
 mod refusals;

@@ -199,15 +199,11 @@ impl Server {
     /// Starts it in a folder, and waits until it is ready.
     pub(crate) async fn start(dir: &Path, args: &[&str]) -> Self {
         let dir_text = dir.display().to_string();
-        let mut all = vec![
-            "serve",
-            "--dir",
-            dir_text.as_str(),
-            "--listen",
-            "127.0.0.1:0",
-            "--cluster-listen",
-            "127.0.0.1:0",
-        ];
+        let mut all = vec!["serve", "--dir", &dir_text];
+        all.extend(["--cluster-listen", "127.0.0.1:0"]);
+        if !args.contains(&"--listen") {
+            all.extend(["--listen", "127.0.0.1:0"]);
+        }
         all.extend(args);
         let log = dir.join("serve.log");
         let file = File::create(&log).expect("a log");

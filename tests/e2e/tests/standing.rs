@@ -24,14 +24,14 @@ const ODD: [(&str, &str); 3] = [
 /// A queue that takes what the bucket of the fleet sends; gives its URL.
 async fn arrivals(world: &World) -> String {
     let sqs = aws_sdk_sqs::Client::new(&crate::world::config(&world.endpoint).await);
-    let name = format!("{}-arrivals", world.fleet);
+    let name = format!("{}-arrivals", world.fleet());
     let made = sqs.create_queue().queue_name(&name).send().await;
     let url = made.expect("a queue").queue_url.expect("its URL");
     let arn = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}");
     let policy = json!({"Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"},
         "Action": "sqs:SendMessage", "Resource": arn,
-        "Condition": {"ArnLike": {"aws:SourceArn": format!("arn:aws:s3:::{}", world.fleet)}},
+        "Condition": {"ArnLike": {"aws:SourceArn": format!("arn:aws:s3:::{}", world.fleet())}},
     }]});
     let set = sqs.set_queue_attributes().queue_url(&url);
     let set = set.attributes(QueueAttributeName::Policy, policy.to_string());
@@ -43,7 +43,7 @@ async fn arrivals(world: &World) -> String {
         .expect("a rule");
     let rules = NotificationConfiguration::builder().queue_configurations(rule);
     let put = world.s3.put_bucket_notification_configuration();
-    let put = put.bucket(&world.fleet);
+    let put = put.bucket(world.fleet());
     let put = put.notification_configuration(rules.build()).send().await;
     put.expect("a notification");
     url
@@ -76,7 +76,7 @@ async fn files_that_s3_announces_are_loaded_until_none_is_left() {
     world.set_up_as(&["load".to_owned()], &config).await;
     let target = world.target("odd");
     let _worker = world.worker("load", "only").await;
-    let mut trigger = world.runs("trigger");
+    let mut trigger = world.start_command("trigger");
     target.land(&ODD).await;
     until("all files loaded", LONG, async || {
         let executions = world.executions("load-drain").await;

@@ -13,6 +13,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tokio::time::timeout;
 
+use crate::alarm;
 use crate::process::{Environment, Process, Server, free_port, get_json, until};
 use crate::proxy::{Call, Proxy, When};
 use crate::world::{ACCOUNT, REGION, config};
@@ -110,7 +111,7 @@ impl Scene {
             environment,
             dir,
         };
-        scene.keep_state().await;
+        alarm::keep_state(&scene.cloudwatch, ALARM).await;
         scene.calm().await;
         (server, scene)
     }
@@ -123,35 +124,6 @@ impl Scene {
             (deployment["status"]["readyReplicas"] == 1).then_some(())
         })
         .await;
-    }
-
-    /// Without datapoints the alarm stays as it is set, instead of being
-    /// evaluated away.
-    async fn keep_state(&self) {
-        let named = self.cloudwatch.describe_alarms().alarm_names(ALARM);
-        let named = named.send().await.expect("alarms");
-        let alarm = &named.metric_alarms()[0];
-        let put = (self.cloudwatch.put_metric_alarm())
-            .alarm_name(ALARM)
-            .set_namespace(alarm.namespace.clone())
-            .set_metric_name(alarm.metric_name.clone())
-            .set_dimensions(alarm.dimensions.clone())
-            .set_statistic(alarm.statistic.clone())
-            .set_period(alarm.period)
-            .set_evaluation_periods(alarm.evaluation_periods)
-            .set_threshold(alarm.threshold)
-            .set_comparison_operator(alarm.comparison_operator.clone())
-            .set_alarm_actions(alarm.alarm_actions.clone())
-            .set_ok_actions(alarm.ok_actions.clone())
-            .treat_missing_data("ignore");
-        put.send().await.expect("the alarm");
-    }
-
-    async fn alarm(&self) {
-        let set = self.cloudwatch.set_alarm_state().alarm_name(ALARM);
-        let set = set.state_value(StateValue::Alarm);
-        let set = set.state_reason("the scenario says so").send().await;
-        set.expect("the alarm's state");
     }
 
     async fn get(&self, path: &str) -> Option<Value> {
@@ -244,7 +216,7 @@ async fn a_successor_repeats_no_step_and_forgets_no_breach() {
 async fn succession(kill: &Kill) {
     let name = kill.name;
     let (_server, scene) = Scene::start().await;
-    scene.alarm().await;
+    alarm::set(&scene.cloudwatch, ALARM, StateValue::Alarm).await;
     let (call, when) = kill.call;
     let proxy = Proxy::start(&scene.cluster, Some((Call::Named(call.to_owned()), when))).await;
     let mut first = scene.autoscaler("first", &proxy.url);

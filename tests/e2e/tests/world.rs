@@ -1,6 +1,6 @@
 //! AWS as the scenarios see it, over the real SDKs, and what they keep there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(crate) struct World {
     // Ends before its folder goes.
     _server: Option<Server>,
     dir: TempDir,
-    pub(crate) fleet: String,
+    fleet: String,
     environment: Environment,
     pub(crate) endpoint: String,
     heartbeat: &'static str,
@@ -71,28 +71,56 @@ impl World {
                 (Some(server), environment)
             }
         };
+        let fleet = format!("{fleet}-{}", Pid::this());
+        let mut world = Self::on(dir, (server, environment), fleet).await;
+        world.heartbeat = heartbeat;
+        world.set_up(activities).await;
+        world
+    }
+
+    /// The same on an AWS that is there, with an empty bucket and nothing else.
+    pub(crate) async fn on(
+        dir: TempDir,
+        (server, environment): (Option<Server>, Environment),
+        fleet: String,
+    ) -> Self {
         let endpoint = environment["AWS_ENDPOINT_URL"].clone();
         let aws = config(&endpoint).await;
-        let mut world = Self {
+        let world = Self {
             _server: server,
             s3: s3(&aws),
             data: aws_sdk_redshiftdata::Client::new(&aws),
             sfn: aws_sdk_sfn::Client::new(&aws),
             dir,
-            fleet: format!("{fleet}-{}", Pid::this()),
+            fleet,
             environment,
             endpoint,
-            heartbeat,
+            heartbeat: "30s",
             warehouses: String::new(),
             more: String::new(),
         };
         let bucket = world.s3.create_bucket().bucket(&world.fleet).send().await;
         bucket.expect("a bucket");
-        world.set_up(activities).await;
         world
     }
 
-    fn catalogue(&self) -> PathBuf {
+    /// The name of the fleet, of its bucket, and of its namespace.
+    pub(crate) fn fleet(&self) -> &str {
+        &self.fleet
+    }
+
+    /// The folder that goes with the scenario.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What a process finds in its environment to reach this AWS.
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Where the catalogue is.
+    pub(crate) fn catalogue(&self) -> PathBuf {
         self.dir.path().join("fleet.yaml")
     }
 
@@ -111,8 +139,13 @@ impl World {
         );
         text.push_str(&self.more);
         std::fs::write(self.catalogue(), text).expect("a catalogue");
+        self.set_up_catalogue().await;
+    }
+
+    /// Makes what `etl-worker setup` does of the catalogue that is there.
+    pub(crate) async fn set_up_catalogue(&self) {
         let path = self.catalogue().display().to_string();
-        let args = ["setup", "--catalogue", path.as_str()];
+        let args = ["setup", "--allow-short-periods", "--catalogue", &path];
         let made = command("etl-worker", &args, &self.environment)
             .output()
             .await;
@@ -161,7 +194,7 @@ impl World {
     }
 
     /// Another command of the worker's binary, which goes on until it is told to end.
-    pub(crate) fn runs(&self, name: &str) -> Process {
+    pub(crate) fn start_command(&self, name: &str) -> Process {
         let catalogue = self.catalogue().display().to_string();
         let args = [name, "--catalogue", catalogue.as_str()];
         let log = self.dir.path().join(format!("{name}.log"));
@@ -273,6 +306,13 @@ impl World {
             });
             assert!(ended, "{error:?}");
         }
+    }
+
+    /// Whether an execution has not ended yet.
+    pub(crate) async fn runs(&self, execution: &str) -> bool {
+        let look = self.sfn.describe_execution().execution_arn(execution);
+        let look = look.send().await.expect("a description");
+        *look.status() == ExecutionStatus::Running
     }
 
     /// The executions of a state machine, by name, with their status.

@@ -32,8 +32,27 @@ enum Command {
     Demo(Box<demo::Options>),
 }
 
+/// What can be done to it while it runs.
+const AFTER: &str = "\
+While it runs (ADDRESS is what --listen says):
+  curl ADDRESS/_stepfleet/                                    the status page
+  curl -X POST ADDRESS/_stepfleet/clock -d '{\"advance\":\"9h\"}'
+                                                              time moves on; GET tells it
+  curl -X PUT ADDRESS/_stepfleet/faults --data-binary @FILE   what goes wrong from now on
+  curl ADDRESS/_stepfleet/faults                              what each fault struck
+  curl -X DELETE ADDRESS/_stepfleet/faults                    nothing goes wrong any more
+
+A file of faults (--faults) says which calls, which of them, and what happens:
+  seed: 1
+  faults:
+    - {on: states:GetActivityTask, resource: prod-*, when: {every: 10}, lose: true}
+    - {on: s3:PutObject, when: {probability: 0.05}, throttle: true}
+    - {on: redshift-data:ExecuteStatement, when: {nth: 2}, kill: after}
+tests/local/faults.yaml has one of each, with what it does.";
+
 /// What `stepfleet-local serve` takes.
 #[derive(Debug, Args)]
+#[command(after_help = AFTER)]
 struct ServeOptions {
     /// Where AWS and the status page listen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4566")]
@@ -44,9 +63,17 @@ struct ServeOptions {
     /// Where S3, PostgreSQL, logs and the KUBECONFIG are kept
     #[arg(long, default_value = ".stepfleet")]
     dir: PathBuf,
-    /// Make the activities, alarms, topic, queues and Deployments of this catalogue
+    /// Where others reach AWS: what queue URLs and the signing certificate's URL begin with
+    /// [default: what --listen says, or 127.0.0.1 where that is every address]
+    #[arg(long, value_name = "URL")]
+    advertise: Option<String>,
+    /// Make the activities, alarms, topic, queues and Deployments of this catalogue; given
+    /// again, each file is laid over those before it
     #[arg(long, value_name = "FILE")]
-    catalogue: Option<PathBuf>,
+    catalogue: Vec<PathBuf>,
+    /// Do not run the catalogue's Deployments on the cluster here: a real one does
+    #[arg(long)]
+    no_deployments: bool,
     /// Take a catalogue with alarm periods under 60 s, which AWS/States does not have
     #[arg(long)]
     allow_short_periods: bool,
@@ -65,6 +92,9 @@ struct ServeOptions {
     /// How long after its end a datapoint can be read
     #[arg(long, value_name = "SPAN", default_value = "30s", value_parser = humantime::parse_duration)]
     metric_delay: Duration,
+    /// What goes wrong, from the start: latency, errors, throttles, hang-ups, repeats, kills
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
     /// The account of every ARN [default: the catalogue's, else 123456789012]
     #[arg(long)]
     account: Option<String>,
@@ -152,7 +182,9 @@ impl From<ServeOptions> for LocalOptions {
         Self {
             listen: options.listen,
             cluster_listen: options.cluster_listen,
-            catalogue: options.catalogue,
+            advertise: options.advertise,
+            catalogues: options.catalogue,
+            deployments: !options.no_deployments,
             allow_short_periods: options.allow_short_periods,
             warehouse,
             statement_latency: options.statement_latency,
@@ -160,6 +192,7 @@ impl From<ServeOptions> for LocalOptions {
             metric_delay: options.metric_delay,
             account: options.account,
             region: options.region,
+            faults: options.faults,
             ..Self::new(options.dir)
         }
     }

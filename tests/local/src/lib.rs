@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod context;
 pub mod demo;
 pub mod error;
+pub mod faults;
 pub mod page;
 pub mod redshift;
 pub mod s3;
@@ -20,6 +21,7 @@ pub mod sfn;
 pub mod sns;
 pub mod sqs;
 pub mod sts;
+pub mod timers;
 
 pub use context::Context;
 pub use error::AwsError;

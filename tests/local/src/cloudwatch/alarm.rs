@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::data::{MetricStat, Queries, Query};
+use super::requests::Tag;
 use super::rules::{AlarmState, Comparison, Rule, Treatment};
-use super::store::{Dimension, MetricId, Range, Statistic, Store, floor};
+use super::statistic::Statistic;
+use super::store::{Dimension, MetricId, Range, Store, floor};
 use crate::AwsError;
 
 /// The most that periods times their length may be: a day.
@@ -38,6 +40,10 @@ pub(super) struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) statistic: Option<Statistic>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) extended_statistic: Option<Statistic>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) evaluate_low_sample_count_percentile: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) period: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unit: Option<String>,
@@ -50,9 +56,9 @@ pub(super) struct Config {
     pub(super) comparison_operator: Comparison,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) treat_missing_data: Option<Treatment>,
-    /// Taken, since setups tag what they make; no operation here reads them.
+    /// Of an alarm that is new.
     #[serde(default, skip_serializing)]
-    tags: Value,
+    pub(super) tags: Vec<Tag>,
 }
 
 fn yes() -> bool {
@@ -148,7 +154,7 @@ impl Config {
                     dimensions: self.dimensions.clone(),
                 },
                 period: self.period.ok_or_else(|| missing("Period"))?,
-                stat: self.statistic.ok_or_else(|| missing("Statistic"))?,
+                stat: self.checked_statistic()?,
                 unit: self.unit.clone(),
             }),
             expression: None,
@@ -156,6 +162,22 @@ impl Config {
             return_data: None,
             period: None,
         }])
+    }
+
+    fn checked_statistic(&self) -> Result<Statistic, AwsError> {
+        let low = self.evaluate_low_sample_count_percentile.as_deref();
+        if low.is_some_and(|low| low != "evaluate") {
+            return Err(AwsError::validation(
+                "stepfleet-local has no EvaluateLowSampleCountPercentile but evaluate",
+            ));
+        }
+        match (self.statistic, self.extended_statistic) {
+            (Some(plain), None) if !plain.is_extended() => Ok(plain),
+            (None, Some(extended)) if extended.is_extended() => Ok(extended),
+            _ => Err(AwsError::validation(
+                "MetricName needs either a Statistic or an ExtendedStatistic like p99",
+            )),
+        }
     }
 
     fn rule(&self) -> Rule {
@@ -174,6 +196,15 @@ impl Config {
             AlarmState::Alarm => &self.alarm_actions,
             AlarmState::InsufficientData => &self.insufficient_data_actions,
         }
+    }
+
+    /// Those of all states.
+    pub(super) fn all_actions(&self) -> impl Iterator<Item = &String> {
+        let states = [&self.ok_actions, &self.alarm_actions];
+        states
+            .into_iter()
+            .flatten()
+            .chain(&self.insufficient_data_actions)
     }
 
     /// How often it is evaluated, in seconds.
@@ -312,6 +343,7 @@ pub(super) fn date(at: Timestamp) -> String {
 #[derive(Debug, Clone)]
 pub(super) struct Alarm {
     pub(super) config: Config,
+    pub(super) tags: Vec<Tag>,
     pub(super) arn: String,
     pub(super) state: AlarmState,
     pub(super) reason: String,

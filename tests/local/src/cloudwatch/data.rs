@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::math::{self, Evaluation};
-use super::store::{MetricId, Range, Series, Statistic, Store};
+use super::statistic::Statistic;
+use super::store::{MetricId, Range, Series, Store};
 use crate::AwsError;
 
 /// A member of `MetricDataQueries` or of an alarm's `Metrics`.
@@ -148,11 +149,31 @@ impl<'a> Queries<'a> {
                 series.insert(id.to_owned(), values);
             }
         }
-        let evaluation = Evaluation { range, series };
+        let stats = self.queries.values().filter_map(|query| {
+            let stat = query.metric_stat.as_ref()?;
+            Some((query.id.clone(), stat))
+        });
+        let metrics = stats.map(|(id, stat)| {
+            let values = if parsed.names_all_metrics() {
+                store.read((&stat.metric, stat.stat), range, now)
+            } else {
+                Series::new()
+            };
+            (id, (stat.period, values))
+        });
+        let evaluation = Evaluation {
+            range,
+            series,
+            metrics: metrics.collect(),
+        };
         match evaluation.value(&parsed) {
             Ok(math::Value::Series(series)) => Ok(series),
             Ok(math::Value::Scalar(_)) => Err(AwsError::validation(format!(
                 "the expression {} is one number, not a time series",
+                query.id
+            ))),
+            Ok(math::Value::Array(_)) => Err(AwsError::validation(format!(
+                "the expression {} is several time series: make one of them, as by SUM",
                 query.id
             ))),
             Err(what) => Err(fault(query, &what)),

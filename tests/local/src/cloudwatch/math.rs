@@ -16,6 +16,37 @@ pub(super) enum Expression {
     Binary(Operator, Box<Expression>, Box<Expression>),
     If(Box<Expression>, Box<Expression>, Box<Expression>),
     Fill(Box<Expression>, Filler),
+    /// `[a, b]`.
+    Array(Vec<Expression>),
+    /// `METRICS()`: every metric whose id has this in it.
+    Metrics(String),
+    /// The length of a metric's periods, in seconds.
+    Period(String),
+    Reduce(Reduction, Box<Expression>),
+}
+
+/// What makes one of several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reduction {
+    Sum,
+    Average,
+    Minimum,
+    Maximum,
+}
+
+impl Reduction {
+    /// None of none.
+    fn of(self, values: &[f64]) -> Option<f64> {
+        let sum = || values.iter().sum::<f64>();
+        #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 datapoints")]
+        let average = || sum() / values.len() as f64;
+        (!values.is_empty()).then(|| match self {
+            Self::Sum => sum(),
+            Self::Average => average(),
+            Self::Minimum => values.iter().copied().fold(f64::INFINITY, f64::min),
+            Self::Maximum => values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        })
+    }
 }
 
 /// What `FILL` puts where nothing is.
@@ -64,12 +95,33 @@ impl Expression {
     /// Every id that it names.
     pub(super) fn ids(&self) -> Vec<&str> {
         match self {
-            Self::Number(_) => Vec::new(),
-            Self::Id(id) => vec![id],
+            Self::Number(_) | Self::Metrics(_) => Vec::new(),
+            Self::Id(id) | Self::Period(id) => vec![id],
+            Self::Array(all) => all.iter().flat_map(Self::ids).collect(),
+            Self::Reduce(_, inner) => inner.ids(),
             Self::Negate(inner) | Self::Fill(inner, Filler::Repeat) => inner.ids(),
             Self::Binary(_, left, right) => [left.ids(), right.ids()].concat(),
             Self::Fill(inner, Filler::Value(value)) => [inner.ids(), value.ids()].concat(),
             Self::If(condition, yes, no) => [condition.ids(), yes.ids(), no.ids()].concat(),
+        }
+    }
+
+    /// Whether it looks at metrics that it does not name.
+    pub(super) fn names_all_metrics(&self) -> bool {
+        match self {
+            Self::Metrics(_) => true,
+            Self::Number(_) | Self::Id(_) | Self::Period(_) => false,
+            Self::Negate(inner) | Self::Reduce(_, inner) | Self::Fill(inner, Filler::Repeat) => {
+                inner.names_all_metrics()
+            }
+            Self::Array(all) => all.iter().any(Self::names_all_metrics),
+            Self::Binary(_, one, other) | Self::Fill(one, Filler::Value(other)) => {
+                one.names_all_metrics() || other.names_all_metrics()
+            }
+            Self::If(condition, yes, no) => {
+                let mut all = [condition, yes, no].into_iter();
+                all.any(|one| one.names_all_metrics())
+            }
         }
     }
 }

@@ -6,18 +6,23 @@ use serde_json::{Map, Value, json};
 use super::alarm::{Alarm, date};
 use super::data::MetricStat;
 use super::rules::AlarmState;
-use super::store::{Dimension, Statistic};
-use crate::Context;
+use super::statistic::Statistic;
+use super::store::Dimension;
+use crate::{AwsError, Context};
 
 /// Takes what alarms say to topics.
 pub trait ActionSink: Send + Sync {
-    /// Publishes to the topic. A topic that is not there is nobody's error, as on AWS.
-    fn notify(&self, topic_arn: &str, subject: &str, message: &str);
+    /// Publishes to the topic.
+    ///
+    /// # Errors
+    /// The topic is not there: the alarm's history says so.
+    fn notify(&self, topic_arn: &str, subject: &str, message: &str) -> Result<(), AwsError>;
 }
 
 /// A notification on its way out.
 #[derive(Debug)]
 pub(super) struct Notice {
+    pub(super) alarm: String,
     pub(super) topics: Vec<String>,
     pub(super) subject: String,
     pub(super) message: String,
@@ -33,6 +38,7 @@ impl Notice {
         let region = display_name(&context.region);
         let name = &alarm.config.alarm_name;
         Some(Self {
+            alarm: name.clone(),
             topics,
             subject: format!("{}: \"{name}\" in {region}", alarm.state.as_str()),
             message: message(context, alarm, old).to_string(),
@@ -63,14 +69,21 @@ fn message(context: &Context, alarm: &Alarm, old: AlarmState) -> Value {
 fn trigger(alarm: &Alarm) -> Value {
     let config = &alarm.config;
     let mut trigger = match &config.metric_name {
-        Some(metric) => json!({
-            "MetricName": metric,
-            "Namespace": config.namespace,
-            "StatisticType": "Statistic",
-            "Statistic": config.statistic.map(statistic),
-            "Unit": config.unit,
-            "Dimensions": dimensions(&config.dimensions),
-        }),
+        Some(metric) => {
+            let mut shown = json!({
+                "MetricName": metric,
+                "Namespace": config.namespace,
+                "Unit": config.unit,
+                "Dimensions": dimensions(&config.dimensions),
+            });
+            let (kind, said) = match (config.statistic, config.extended_statistic) {
+                (_, Some(extended)) => ("ExtendedStatistic", extended.to_string()),
+                (plain, None) => ("Statistic", plain.map(statistic).unwrap_or_default()),
+            };
+            shown["StatisticType"] = kind.into();
+            shown[kind] = said.into();
+            shown
+        }
         None => json!({ "Metrics": config.metrics.iter().map(|query| {
             let mut shown = Map::new();
             shown.insert("Id".to_owned(), query.id.clone().into());
@@ -129,13 +142,10 @@ fn dimensions(dimensions: &[Dimension]) -> Vec<Value> {
 }
 
 /// In capitals here and nowhere else.
-fn statistic(statistic: Statistic) -> &'static str {
+fn statistic(statistic: Statistic) -> String {
     match statistic {
-        Statistic::Average => "AVERAGE",
-        Statistic::Sum => "SUM",
-        Statistic::Minimum => "MINIMUM",
-        Statistic::Maximum => "MAXIMUM",
-        Statistic::SampleCount => "SAMPLE_COUNT",
+        Statistic::SampleCount => "SAMPLE_COUNT".to_owned(),
+        other => other.to_string().to_uppercase(),
     }
 }
 

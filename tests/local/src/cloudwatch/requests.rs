@@ -1,12 +1,13 @@
 //! The shapes of CloudWatch's requests.
 
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
 use super::data::Query;
+use super::history::HistoryKind;
 use super::rules::AlarmState;
-use super::store::{Dimension, Summary};
+use super::statistic::{Statistic, Summary};
+use super::store::Dimension;
 use crate::AwsError;
 
 /// `PutMetricData`.
@@ -32,9 +33,7 @@ pub(super) struct Datum {
     counts: Vec<f64>,
     statistic_values: Option<StatisticSet>,
     pub(super) storage_resolution: Option<i64>,
-    /// Taken: a unit changes no value, and nothing here asks for one.
-    #[serde(default, rename = "Unit")]
-    _unit: Value,
+    pub(super) unit: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -57,11 +56,10 @@ impl Datum {
         }
         let counts = self.counts.iter().copied().chain(std::iter::repeat(1.0));
         let values = self.values.iter().copied().zip(counts);
-        let set = self.statistic_values.as_ref().map(|set| Summary {
-            sum: set.sum,
-            minimum: set.minimum,
-            maximum: set.maximum,
-            count: set.sample_count,
+        let set = self.statistic_values.as_ref();
+        let set = set.map(|set| {
+            let extremes = (set.minimum, set.maximum);
+            Summary::of_set((set.sample_count, set.sum), extremes)
         });
         let all: Vec<Summary> = values
             .chain(self.value.map(|value| (value, 1.0)))
@@ -91,6 +89,52 @@ pub(super) struct GetData {
     #[serde(default)]
     pub(super) scan_by: ScanBy,
     pub(super) max_datapoints: Option<usize>,
+    pub(super) next_token: Option<String>,
+}
+
+/// `GetMetricStatistics`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct GetStatistics {
+    pub(super) namespace: String,
+    pub(super) metric_name: String,
+    #[serde(default)]
+    pub(super) dimensions: Vec<Dimension>,
+    pub(super) start_time: f64,
+    pub(super) end_time: f64,
+    pub(super) period: i64,
+    #[serde(default)]
+    pub(super) statistics: Vec<Statistic>,
+    #[serde(default)]
+    pub(super) extended_statistics: Vec<Statistic>,
+    pub(super) unit: Option<String>,
+}
+
+/// `ListMetrics`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct ListMetrics {
+    pub(super) namespace: Option<String>,
+    pub(super) metric_name: Option<String>,
+    #[serde(default)]
+    pub(super) dimensions: Vec<DimensionFilter>,
+    pub(super) next_token: Option<String>,
+    pub(super) recently_active: Option<String>,
+}
+
+/// A name, with or without its value.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct DimensionFilter {
+    pub(super) name: String,
+    pub(super) value: Option<String>,
+}
+
+impl DimensionFilter {
+    pub(super) fn is_of(&self, dimension: &Dimension) -> bool {
+        let value = self.value.as_ref();
+        self.name == dimension.name && value.is_none_or(|value| *value == dimension.value)
+    }
 }
 
 /// Which comes first.
@@ -113,12 +157,77 @@ pub(super) struct Describe {
     pub(super) next_token: Option<String>,
     #[serde(default)]
     pub(super) alarm_types: Vec<String>,
+    pub(super) action_prefix: Option<String>,
 }
 
-/// `DeleteAlarms`.
+/// `DescribeAlarmsForMetric`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub(super) struct DeleteAlarms {
+pub(super) struct DescribeForMetric {
+    pub(super) namespace: String,
+    pub(super) metric_name: String,
+    #[serde(default)]
+    pub(super) dimensions: Vec<Dimension>,
+    pub(super) statistic: Option<Statistic>,
+    pub(super) extended_statistic: Option<Statistic>,
+    pub(super) period: Option<i64>,
+    pub(super) unit: Option<String>,
+}
+
+/// `DescribeAlarmHistory`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct DescribeHistory {
+    pub(super) alarm_name: Option<String>,
+    #[serde(default)]
+    pub(super) alarm_types: Vec<String>,
+    pub(super) history_item_type: Option<HistoryKind>,
+    pub(super) start_date: Option<f64>,
+    pub(super) end_date: Option<f64>,
+    pub(super) max_records: Option<usize>,
+    pub(super) next_token: Option<String>,
+    #[serde(default)]
+    pub(super) scan_by: ScanBy,
+}
+
+/// `TagResource`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct TagResource {
+    #[serde(rename = "ResourceARN")]
+    pub(super) resource_arn: String,
+    pub(super) tags: Vec<Tag>,
+}
+
+/// `UntagResource`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct UntagResource {
+    #[serde(rename = "ResourceARN")]
+    pub(super) resource_arn: String,
+    pub(super) tag_keys: Vec<String>,
+}
+
+/// `ListTagsForResource`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct ListTags {
+    #[serde(rename = "ResourceARN")]
+    pub(super) resource_arn: String,
+}
+
+/// A tag.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Tag {
+    pub(super) key: String,
+    pub(super) value: String,
+}
+
+/// `DeleteAlarms`, `EnableAlarmActions` and `DisableAlarmActions`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Named {
     pub(super) alarm_names: Vec<String>,
 }
 

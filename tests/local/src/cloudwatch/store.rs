@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::statistic::{Statistic, Summary};
 use crate::AwsError;
 
 /// How long datapoints are kept, in seconds: nothing here looks further back.
@@ -43,54 +44,6 @@ impl MetricId {
     }
 }
 
-/// What is known of the values in a slot.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Summary {
-    pub(super) sum: f64,
-    pub(super) minimum: f64,
-    pub(super) maximum: f64,
-    pub(super) count: f64,
-}
-
-impl Summary {
-    /// One value, `count` times.
-    pub(super) fn of(value: f64, count: f64) -> Self {
-        Self {
-            sum: value * count,
-            minimum: value,
-            maximum: value,
-            count,
-        }
-    }
-
-    fn add(&mut self, other: Self) {
-        self.sum += other.sum;
-        self.minimum = self.minimum.min(other.minimum);
-        self.maximum = self.maximum.max(other.maximum);
-        self.count += other.count;
-    }
-
-    fn get(&self, statistic: Statistic) -> f64 {
-        match statistic {
-            Statistic::Average => self.sum / self.count,
-            Statistic::Sum => self.sum,
-            Statistic::Minimum => self.minimum,
-            Statistic::Maximum => self.maximum,
-            Statistic::SampleCount => self.count,
-        }
-    }
-}
-
-/// What is said of a period's values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Statistic {
-    Average,
-    Sum,
-    Minimum,
-    Maximum,
-    SampleCount,
-}
-
 /// A stretch of whole periods, in seconds since 1970: `start` is in it, `end` is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Range {
@@ -121,7 +74,15 @@ pub(super) struct Store {
     /// Of metrics that AWS emits, in seconds.
     resolution: i64,
     delay: i64,
-    metrics: BTreeMap<MetricId, BTreeMap<i64, Summary>>,
+    metrics: BTreeMap<MetricId, Metric>,
+}
+
+/// What is kept of a metric.
+#[derive(Debug, Default)]
+struct Metric {
+    /// As its last datapoint had it.
+    unit: Option<String>,
+    slots: BTreeMap<i64, Summary>,
 }
 
 impl Store {
@@ -143,16 +104,42 @@ impl Store {
     /// Takes a datapoint that AWS emits.
     pub(super) fn emit(&mut self, metric: &MetricId, value: f64, at: Timestamp) {
         let slot = floor(at.as_second(), self.resolution);
+        let unit = if metric.metric_name.ends_with("Time") {
+            "Milliseconds"
+        } else {
+            "Count"
+        };
         self.put(metric, slot, Summary::of(value, 1.0));
+        self.set_unit(metric, unit);
+    }
+
+    /// Says what the metric's numbers are.
+    pub(super) fn set_unit(&mut self, metric: &MetricId, unit: &str) {
+        if let Some(metric) = self.metrics.get_mut(&metric.key()) {
+            metric.unit = Some(unit.to_owned());
+        }
+    }
+
+    /// `None` where nobody said.
+    pub(super) fn unit(&self, metric: &MetricId) -> &str {
+        let known = self.metrics.get(&metric.key());
+        let unit = known.and_then(|metric| metric.unit.as_deref());
+        unit.unwrap_or("None")
+    }
+
+    /// Every metric, and when it last had a datapoint.
+    pub(super) fn metrics(&self) -> impl Iterator<Item = (&MetricId, i64)> {
+        let metrics = self.metrics.iter();
+        metrics.filter_map(|(id, metric)| Some((id, *metric.slots.last_key_value()?.0)))
     }
 
     /// Takes a datapoint into the slot that starts at `slot`.
     pub(super) fn put(&mut self, metric: &MetricId, slot: i64, summary: Summary) {
-        let slots = self.metrics.entry(metric.key()).or_default();
-        slots
-            .entry(slot)
-            .and_modify(|known| known.add(summary))
-            .or_insert(summary);
+        let Metric { slots, .. } = self.metrics.entry(metric.key()).or_default();
+        match slots.get_mut(&slot) {
+            Some(known) => known.add(&summary),
+            None => drop(slots.insert(slot, summary)),
+        }
         if let Some((newest, _)) = slots.last_key_value() {
             let kept = slots.split_off(&(newest - RETENTION));
             *slots = kept;
@@ -167,27 +154,39 @@ impl Store {
         range: Range,
         now: Timestamp,
     ) -> Series {
-        let Some(slots) = self.metrics.get(&metric.key()) else {
-            return Series::new();
+        let periods = self.summaries(metric, range, now).into_iter();
+        let value = |(start, summary): (i64, Summary)| Some((start, summary.get(statistic)?));
+        periods.filter_map(value).collect()
+    }
+
+    /// All that is known of each period of the range that has a datapoint
+    /// which can be read by `now`.
+    pub(super) fn summaries(
+        &self,
+        metric: &MetricId,
+        range: Range,
+        now: Timestamp,
+    ) -> BTreeMap<i64, Summary> {
+        let mut periods: BTreeMap<i64, Summary> = BTreeMap::new();
+        let Some(Metric { slots, .. }) = self.metrics.get(&metric.key()) else {
+            return periods;
         };
         if range.start >= range.end {
-            return Series::new();
+            return periods;
         }
         let last = if metric.is_of_aws() {
             now.as_second() - self.delay - self.resolution
         } else {
             now.as_second()
         };
-        let mut periods: BTreeMap<i64, Summary> = BTreeMap::new();
         let readable = slots.range(range.start..range.end);
         for (slot, summary) in readable.filter(|(slot, _)| **slot <= last) {
-            periods
-                .entry(floor(*slot, range.period))
-                .and_modify(|known| known.add(*summary))
-                .or_insert(*summary);
+            match periods.get_mut(&floor(*slot, range.period)) {
+                Some(known) => known.add(summary),
+                None => drop(periods.insert(floor(*slot, range.period), summary.clone())),
+            }
         }
-        let value = |(start, summary): (i64, Summary)| (start, summary.get(statistic));
-        periods.into_iter().map(value).collect()
+        periods
     }
 
     /// Refuses a period that this metric does not come in.

@@ -1,3 +1,4 @@
+use serde_json::json;
 use stepfleet_activity::VirtualClock;
 
 use super::*;
@@ -6,10 +7,13 @@ use super::*;
 struct Said(Mutex<Vec<Value>>);
 
 impl ActionSink for Said {
-    fn notify(&self, topic_arn: &str, _subject: &str, message: &str) {
-        assert_eq!(topic_arn, "arn:aws:sns:eu-west-1:123456789012:t");
+    fn notify(&self, topic_arn: &str, _: &str, message: &str) -> Result<(), AwsError> {
+        if topic_arn != "arn:aws:sns:eu-west-1:123456789012:t" {
+            return Err(AwsError::new("NotFound", "Topic does not exist"));
+        }
         let message = serde_json::from_str(message).unwrap();
         self.0.lock().unwrap().push(message);
+        Ok(())
     }
 }
 
@@ -26,6 +30,7 @@ fn cloudwatch(resolution: u64) -> (CloudWatch, Arc<Said>) {
         dir: std::path::PathBuf::new(),
         metric_resolution: Duration::from_secs(resolution),
         metric_delay: Duration::from_secs(5),
+        timers: crate::timers::Timers::default(),
     };
     let said = Arc::new(Said::default());
     let sink: Arc<dyn ActionSink> = Arc::clone(&said) as Arc<dyn ActionSink>;
@@ -117,4 +122,394 @@ fn alarms_are_listed_in_pages() {
     };
     assert_eq!(page(None), (2, Some("b".to_owned())));
     assert_eq!(page(Some("b")), (1, None));
+}
+
+/// Ten values in the first minute of the metric `m`, two in the third.
+fn with_data() -> CloudWatch {
+    let (cloudwatch, _) = cloudwatch(60);
+    let put = |at: i64, values: Value| {
+        let input = json!({"Namespace": "n", "MetricData": [{
+            "MetricName": "m", "Dimensions": [{"Name": "d", "Value": "1"}],
+            "Timestamp": at, "Values": values, "Unit": "Seconds",
+        }]});
+        cloudwatch.call("PutMetricData", input).unwrap();
+    };
+    put(0, json!([1, 2, 3, 4, 5]));
+    put(59, json!([6, 7, 8, 9, 10]));
+    put(130, json!([20, 40]));
+    cloudwatch
+}
+
+fn statistics(more: &Value) -> Result<Value, AwsError> {
+    let mut input = json!({
+        "Namespace": "n", "MetricName": "m", "Dimensions": [{"Name": "d", "Value": "1"}],
+        "StartTime": 0, "EndTime": 180, "Period": 60,
+    });
+    for (name, value) in more.as_object().unwrap() {
+        input[name] = value.clone();
+    }
+    with_data().call("GetMetricStatistics", input)
+}
+
+#[test]
+fn statistics_are_told_by_period() {
+    let table = [
+        (
+            json!({"Statistics": ["Sum", "SampleCount"]}),
+            json!([
+                {"Timestamp": 0, "Unit": "Seconds", "Sum": 55.0, "SampleCount": 10.0},
+                {"Timestamp": 120, "Unit": "Seconds", "Sum": 60.0, "SampleCount": 2.0},
+            ]),
+        ),
+        (
+            json!({"ExtendedStatistics": ["p90", "p10"], "Period": 180}),
+            json!([{
+                "Timestamp": 0, "Unit": "Seconds",
+                "ExtendedStatistics": {"p90": 20.0, "p10": 2.0},
+            }]),
+        ),
+        (
+            json!({"Statistics": ["Average"], "StartTime": 61, "Unit": "Seconds"}),
+            json!([{"Timestamp": 120, "Unit": "Seconds", "Average": 30.0}]),
+        ),
+        (json!({"Statistics": ["Sum"], "Unit": "Bytes"}), json!([])),
+        (json!({"Statistics": ["Sum"], "Dimensions": []}), json!([])),
+    ];
+    for (input, wanted) in table {
+        let output = statistics(&input).unwrap();
+        assert_eq!(output["Datapoints"], wanted, "{input}");
+        assert_eq!(output["Label"], "m");
+    }
+    let table = [
+        (json!({}), "InvalidParameterCombination"),
+        (
+            json!({"Statistics": ["p90"]}),
+            "InvalidParameterCombination",
+        ),
+        (
+            json!({"ExtendedStatistics": ["Sum"]}),
+            "InvalidParameterCombination",
+        ),
+        (json!({"Statistics": ["Median"]}), "ValidationException"),
+        (
+            json!({"ExtendedStatistics": ["tm90"]}),
+            "ValidationException",
+        ),
+        (
+            json!({"Statistics": ["Sum"], "Period": 45}),
+            "ValidationException",
+        ),
+        (
+            json!({"Statistics": ["Sum"], "EndTime": 0}),
+            "InvalidParameterCombination",
+        ),
+        (
+            json!({"Statistics": ["Sum"], "EndTime": 1_441 * 60}),
+            "InvalidParameterCombination",
+        ),
+    ];
+    for (input, wanted) in table {
+        assert_eq!(statistics(&input).unwrap_err().code, wanted, "{input}");
+    }
+}
+
+#[test]
+fn data_comes_in_pages() {
+    let cloudwatch = with_data();
+    let stat = json!({
+        "Metric": {
+            "Namespace": "n", "MetricName": "m", "Dimensions": [{"Name": "d", "Value": "1"}],
+        },
+        "Period": 60, "Stat": "p50",
+    });
+    let mut input = json!({
+        "StartTime": 0, "EndTime": 180, "MaxDatapoints": 2, "ScanBy": "TimestampAscending",
+        "MetricDataQueries": [
+            {"Id": "a", "MetricStat": stat},
+            {"Id": "b", "Expression": "FILL(a, 0) + PERIOD(a)"},
+        ],
+    });
+    let mut pages = Vec::new();
+    loop {
+        let page = cloudwatch.call("GetMetricData", input.clone()).unwrap();
+        let results = page["MetricDataResults"].as_array().unwrap();
+        let told = results
+            .iter()
+            .map(|result| (result["StatusCode"].clone(), result["Values"].clone()));
+        pages.push(told.collect::<Vec<_>>());
+        match page.get("NextToken") {
+            Some(token) => input["NextToken"] = token.clone(),
+            None => break,
+        }
+    }
+    let (whole, part) = (json!("Complete"), json!("PartialData"));
+    let wanted = [
+        [(whole.clone(), json!([5.0, 20.0])), (part, json!([]))],
+        [
+            (whole.clone(), json!([])),
+            (json!("PartialData"), json!([65.0, 60.0])),
+        ],
+        [(whole.clone(), json!([])), (whole, json!([80.0]))],
+    ];
+    assert_eq!(pages, wanted);
+    input["NextToken"] = "x".into();
+    let refused = cloudwatch.call("GetMetricData", input).unwrap_err();
+    assert_eq!(refused.code, "InvalidNextToken");
+}
+
+#[test]
+fn metrics_are_listed_by_what_they_are_and_in_pages() {
+    let (cloudwatch, _) = cloudwatch(60);
+    cloudwatch.record("ActivityTime", "arn:x", 1.0, at(600));
+    for number in 0..501 {
+        let input = json!({"Namespace": "n", "MetricData": [{
+            "MetricName": format!("m{number:03}"), "Value": 1,
+            "Dimensions": [{"Name": "d", "Value": (number % 2).to_string()}],
+            "Timestamp": -20_000 + number * 40,
+        }]});
+        cloudwatch.call("PutMetricData", input).unwrap();
+    }
+    let table = [
+        (json!({"Namespace": "AWS/States"}), 1),
+        (json!({"Namespace": "none"}), 0),
+        (json!({"MetricName": "m007"}), 1),
+        (
+            json!({"Dimensions": [{"Name": "d"}], "Namespace": "n"}),
+            500,
+        ),
+        (json!({"Dimensions": [{"Name": "d", "Value": "1"}]}), 250),
+        (json!({"Dimensions": [{"Name": "d", "Value": "2"}]}), 0),
+        (json!({"Dimensions": [{"Name": "d"}, {"Name": "e"}]}), 0),
+        // The last 3 hours, from second 600 on back: all from -10200 on.
+        (json!({"RecentlyActive": "PT3H", "Namespace": "n"}), 256),
+    ];
+    for (input, wanted) in table {
+        let page = cloudwatch.call("ListMetrics", input.clone()).unwrap();
+        assert_eq!(page["Metrics"].as_array().unwrap().len(), wanted, "{input}");
+    }
+    let first = cloudwatch.call("ListMetrics", json!({})).unwrap();
+    let next = json!({"NextToken": first["NextToken"]});
+    let second = cloudwatch.call("ListMetrics", next).unwrap();
+    assert_eq!(first["Metrics"].as_array().unwrap().len(), 500);
+    assert_eq!(
+        second,
+        json!({"Metrics": [
+            {"Namespace": "n", "MetricName": "m499", "Dimensions": [{"Name": "d", "Value": "1"}]},
+            {"Namespace": "n", "MetricName": "m500", "Dimensions": [{"Name": "d", "Value": "0"}]},
+        ]})
+    );
+    let refused = cloudwatch.call("ListMetrics", json!({"RecentlyActive": "PT1H"}));
+    assert_eq!(refused.unwrap_err().code, "InvalidParameterValue");
+}
+
+#[test]
+fn an_alarm_may_watch_a_percentile() {
+    let (cloudwatch, said) = cloudwatch(60);
+    let mut input = alarm(60);
+    input["Statistic"] = Value::Null;
+    input["ExtendedStatistic"] = "p90".into();
+    cloudwatch.call("PutMetricAlarm", input.clone()).unwrap();
+    for value in 0..10 {
+        // Of 0 to 9 the 90th percentile is 8, and the average is 4.5.
+        cloudwatch.record("ActivityScheduleTime", "arn:x", f64::from(value), at(600));
+    }
+    cloudwatch.evaluate(at(725));
+    let message = said.0.lock().unwrap()[0].clone();
+    assert_eq!(message["NewStateValue"], "ALARM");
+    assert!(
+        message["NewStateReason"]
+            .as_str()
+            .unwrap()
+            .contains("[8.0 ")
+    );
+    assert_eq!(message["Trigger"]["StatisticType"], "ExtendedStatistic");
+    assert_eq!(message["Trigger"]["ExtendedStatistic"], "p90");
+    let shown = cloudwatch.call("DescribeAlarms", json!({})).unwrap();
+    assert_eq!(shown["MetricAlarms"][0]["ExtendedStatistic"], "p90");
+    for (name, value) in [
+        ("Statistic", json!("Sum")),
+        ("ExtendedStatistic", json!("Sum")),
+        ("ExtendedStatistic", json!("tm99")),
+        ("EvaluateLowSampleCountPercentile", json!("ignore")),
+        ("ThresholdMetricId", json!("m1")),
+    ] {
+        let mut wrong = input.clone();
+        wrong[name] = value;
+        let refused = cloudwatch.call("PutMetricAlarm", wrong.clone());
+        assert_eq!(refused.unwrap_err().code, "ValidationException", "{wrong}");
+    }
+}
+
+#[test]
+fn actions_are_turned_off_and_on() {
+    let (cloudwatch, said) = cloudwatch(60);
+    cloudwatch.call("PutMetricAlarm", alarm(60)).unwrap();
+    let names = json!({"AlarmNames": ["a", "not there"]});
+    let set = |state: &str| {
+        let input = json!({"AlarmName": "a", "StateValue": state, "StateReason": "test"});
+        cloudwatch.call("SetAlarmState", input).unwrap();
+        said.0.lock().unwrap().len()
+    };
+    cloudwatch
+        .call("DisableAlarmActions", names.clone())
+        .unwrap();
+    assert_eq!(set("ALARM"), 0);
+    let shown = cloudwatch.call("DescribeAlarms", json!({})).unwrap();
+    assert_eq!(shown["MetricAlarms"][0]["ActionsEnabled"], false);
+    cloudwatch.call("EnableAlarmActions", names).unwrap();
+    assert_eq!(set("OK"), 1);
+}
+
+#[test]
+fn the_history_tells_what_happened() {
+    let (cloudwatch, _) = cloudwatch(60);
+    let mut input = alarm(60);
+    let gone = "arn:aws:sns:eu-west-1:123456789012:gone";
+    input["OKActions"] = json!([gone]);
+    cloudwatch.call("PutMetricAlarm", input.clone()).unwrap();
+    for state in ["ALARM", "OK"] {
+        let input = json!({"AlarmName": "a", "StateValue": state, "StateReason": state});
+        cloudwatch.call("SetAlarmState", input).unwrap();
+    }
+    cloudwatch.call("PutMetricAlarm", input.clone()).unwrap();
+    input["AlarmName"] = "b".into();
+    cloudwatch.call("PutMetricAlarm", input).unwrap();
+    cloudwatch
+        .call("DeleteAlarms", json!({"AlarmNames": ["a"]}))
+        .unwrap();
+    let history = |input: Value| {
+        let output = cloudwatch.call("DescribeAlarmHistory", input).unwrap();
+        let items = output["AlarmHistoryItems"].as_array().unwrap().clone();
+        let next = output.get("NextToken").cloned();
+        (items, next)
+    };
+    let told = |items: &[Value]| -> Vec<String> {
+        let summaries = items
+            .iter()
+            .filter_map(|item| item["HistorySummary"].as_str());
+        summaries.map(str::to_owned).collect()
+    };
+    let topic = "arn:aws:sns:eu-west-1:123456789012:t";
+    let all = [
+        "Alarm \"a\" created".to_owned(),
+        "Alarm updated from INSUFFICIENT_DATA to ALARM".to_owned(),
+        format!("Successfully executed action {topic}"),
+        "Alarm updated from ALARM to OK".to_owned(),
+        format!("Failed to execute action {gone}. Received error: \"Topic does not exist\""),
+        "Alarm \"a\" updated".to_owned(),
+        "Alarm \"a\" deleted".to_owned(),
+    ];
+    let of_a = json!({"AlarmName": "a", "ScanBy": "TimestampAscending"});
+    assert_eq!(told(&history(of_a).0), all);
+    let table = [
+        (json!({"HistoryItemType": "StateUpdate"}), vec![3, 1]),
+        (json!({"HistoryItemType": "Action"}), vec![4, 2]),
+        (
+            json!({"AlarmName": "a", "HistoryItemType": "ConfigurationUpdate"}),
+            vec![6, 5, 0],
+        ),
+        (json!({"AlarmTypes": ["CompositeAlarm"]}), vec![]),
+        (json!({"AlarmName": "a", "EndDate": 599}), vec![]),
+        (json!({"AlarmName": "a", "StartDate": 601}), vec![]),
+    ];
+    for (input, wanted) in table {
+        let wanted: Vec<&String> = wanted.into_iter().map(|at: usize| &all[at]).collect();
+        assert_eq!(
+            told(&history(input.clone()).0).iter().collect::<Vec<_>>(),
+            wanted,
+            "{input}"
+        );
+    }
+    let (updates, _) = history(json!({"HistoryItemType": "StateUpdate"}));
+    let data: Value = serde_json::from_str(updates[0]["HistoryData"].as_str().unwrap()).unwrap();
+    assert_eq!(data["oldState"]["stateReason"], "ALARM");
+    assert_eq!(data["newState"]["stateValue"], "OK");
+    for order in ["TimestampAscending", "TimestampDescending"] {
+        let mut input = json!({"MaxRecords": 3, "ScanBy": order});
+        let mut count = 0;
+        loop {
+            let (items, next) = history(input.clone());
+            count += items.len();
+            match next {
+                Some(next) => input["NextToken"] = next,
+                None => break,
+            }
+        }
+        assert_eq!(count, 8, "{order}");
+    }
+}
+
+#[test]
+fn alarms_are_found_by_metric_and_action_and_have_tags() {
+    let (cloudwatch, _) = cloudwatch(60);
+    let mut input = alarm(60);
+    input["Tags"] = json!([{"Key": "k", "Value": "v"}]);
+    cloudwatch.call("PutMetricAlarm", input).unwrap();
+    let count = |operation: &str, more: Value| {
+        let mut input = match operation {
+            "DescribeAlarms" => json!({}),
+            _ => json!({
+                "Namespace": "AWS/States", "MetricName": "ActivityScheduleTime",
+                "Dimensions": [{"Name": "ActivityArn", "Value": "arn:x"}],
+            }),
+        };
+        for (name, value) in more.as_object().unwrap() {
+            input[name] = value.clone();
+        }
+        let output = cloudwatch.call(operation, input).unwrap();
+        output["MetricAlarms"].as_array().unwrap().len()
+    };
+    for (operation, more, wanted) in [
+        ("DescribeAlarmsForMetric", json!({}), 1),
+        (
+            "DescribeAlarmsForMetric",
+            json!({"Statistic": "Average", "Period": 60}),
+            1,
+        ),
+        ("DescribeAlarmsForMetric", json!({"Statistic": "Sum"}), 0),
+        (
+            "DescribeAlarmsForMetric",
+            json!({"ExtendedStatistic": "p90"}),
+            0,
+        ),
+        ("DescribeAlarmsForMetric", json!({"Period": 10}), 0),
+        ("DescribeAlarmsForMetric", json!({"Dimensions": []}), 0),
+        ("DescribeAlarmsForMetric", json!({"MetricName": "x"}), 0),
+        (
+            "DescribeAlarms",
+            json!({"ActionPrefix": "arn:aws:sns:eu-west-1"}),
+            1,
+        ),
+        (
+            "DescribeAlarms",
+            json!({"ActionPrefix": "arn:aws:sns:eu-west-2"}),
+            0,
+        ),
+        (
+            "DescribeAlarms",
+            json!({"AlarmTypes": ["CompositeAlarm"]}),
+            0,
+        ),
+    ] {
+        assert_eq!(count(operation, more.clone()), wanted, "{operation} {more}");
+    }
+    let arn = "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:a";
+    let tags = json!([{"Key": "k", "Value": "w"}, {"Key": "l", "Value": "x"}]);
+    let tag = json!({"ResourceARN": arn, "Tags": tags});
+    cloudwatch.call("TagResource", tag).unwrap();
+    let listed = || {
+        let list = json!({"ResourceARN": arn});
+        cloudwatch.call("ListTagsForResource", list).unwrap()["Tags"].clone()
+    };
+    assert_eq!(listed(), tags);
+    // What is put again keeps the tags that it has.
+    cloudwatch.call("PutMetricAlarm", alarm(60)).unwrap();
+    let untag = json!({"ResourceARN": arn, "TagKeys": ["k"]});
+    cloudwatch.call("UntagResource", untag).unwrap();
+    assert_eq!(listed(), json!([{"Key": "l", "Value": "x"}]));
+    let none = json!({"ResourceARN": "arn:none"});
+    let refused = cloudwatch.call("ListTagsForResource", none).unwrap_err();
+    assert_eq!(refused.code, "ResourceNotFoundException");
+    let refused = cloudwatch.call("PutCompositeAlarm", json!({})).unwrap_err();
+    assert!(refused.message.contains("PutCompositeAlarm"), "{refused}");
 }

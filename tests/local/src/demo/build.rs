@@ -6,12 +6,14 @@ use std::process::Stdio;
 use anyhow::{Context as _, bail};
 use tokio::process::Command;
 
-/// The packages whose binaries the demo runs, and its own: the end-to-end
-/// harness builds the same three together, and cargo decides a dependency's
-/// features by what is built together, so that neither builds them anew.
-const PACKAGES: [&str; 3] = [
+/// The packages whose binaries the demo runs, its own, and one more: the
+/// end-to-end harness builds the same four together, and cargo decides a
+/// dependency's features by what is built together, so that neither builds them
+/// anew.
+const PACKAGES: [&str; 4] = [
     "stepfleet-local",
     "stepfleet-etl-worker",
+    "stepfleet-resize-worker",
     "stepfleet-autoscaler",
 ];
 
@@ -25,12 +27,14 @@ pub(super) struct Binaries {
 }
 
 /// Finds the binaries beside our own; builds them, in our own profile, where we
-/// run from a checkout, so that they are never older than the sources.
+/// run from a checkout, so that they are never older than the sources. The
+/// end-to-end harness says by `STEPFLEET_BINARIES` that they are.
 pub(super) async fn binaries() -> anyhow::Result<Binaries> {
     let own = std::env::current_exe().context("cannot find my own binary")?;
     let folder = own.parent().context("my own binary is in no folder")?;
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    if workspace.join("Cargo.toml").exists() && is_target_folder(folder) {
+    let built = std::env::var_os("STEPFLEET_BINARIES").is_some();
+    if !built && workspace.join("Cargo.toml").exists() && is_target_folder(folder) {
         build(&workspace, folder).await?;
     }
     let find = |name: &str| {
@@ -57,6 +61,16 @@ fn is_target_folder(folder: &Path) -> bool {
         .is_some_and(|target| target.join("CACHEDIR.TAG").exists())
 }
 
+/// Cargo's target folder, from a profile's: programs for a target that is named
+/// are in a folder of its own.
+fn target_dir(folder: &Path) -> &Path {
+    let parent = folder.parent().unwrap_or(folder);
+    match std::env::var_os("CARGO_BUILD_TARGET") {
+        Some(target) if parent.ends_with(&target) => parent.parent().unwrap_or(parent),
+        _ => parent,
+    }
+}
+
 async fn build(workspace: &Path, folder: &Path) -> anyhow::Result<()> {
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
@@ -70,9 +84,7 @@ async fn build(workspace: &Path, folder: &Path) -> anyhow::Result<()> {
         profile,
         "--target-dir",
     ]);
-    command
-        .arg(folder.parent().unwrap_or(folder))
-        .stdin(Stdio::null());
+    command.arg(target_dir(folder)).stdin(Stdio::null());
     command.arg("--bins");
     for package in PACKAGES {
         command.args(["--package", package]);

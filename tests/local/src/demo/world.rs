@@ -78,7 +78,7 @@ impl World {
         let mut local_options = LocalOptions::new(dir.clone());
         local_options.listen.clone_from(&options.listen);
         local_options.cluster_listen = "127.0.0.1:0".to_owned();
-        local_options.catalogue = Some(path.clone());
+        local_options.catalogues = vec![path.clone()];
         local_options.allow_short_periods = true;
         local_options.metric_resolution = Duration::from_secs(10);
         local_options.metric_delay = Duration::from_secs(2);

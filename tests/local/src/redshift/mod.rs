@@ -169,7 +169,7 @@ impl DataApi {
     }
 
     async fn run(self: Arc<Self>, id: String, stop: CancellationToken) {
-        let wait = tokio::time::sleep_until(tokio::time::Instant::now() + self.latency);
+        let wait = self.context.timers.sleep(self.latency);
         self.change(&id, |statement| statement.status = Status::Started);
         let cancelled = tokio::select! {
             () = wait => false,

@@ -21,13 +21,15 @@ use tokio::task::JoinSet;
 use crate::Context;
 use crate::cloudwatch::CloudWatch;
 use crate::cluster::{Cluster, ClusterOptions};
+use crate::faults::{self, Faults};
 use crate::page::{self, Board, sampler};
 use crate::redshift::{DataApi, Warehouse, WarehouseOptions};
 use crate::s3::S3;
-use crate::server::{self, Absent, HttpService, JsonService, Services};
+use crate::server::{self, Absent, HttpService, JsonService, Services, Wire, Wires};
 use crate::sfn::StepFunctions;
 use crate::sns::Sns;
 use crate::sqs::Sqs;
+use crate::timers;
 
 pub use error::StartError;
 pub use options::{LocalOptions, WarehouseOption};
@@ -57,6 +59,8 @@ pub struct Local {
     warehouse: Option<Arc<Warehouse>>,
     /// The cluster.
     pub cluster: Arc<Cluster>,
+    /// What goes wrong.
+    pub faults: Faults,
     /// What the status page shows.
     pub board: Board,
     /// Where the KUBECONFIG is.
@@ -86,12 +90,14 @@ impl Local {
             Some(catalogue) => Some((catalogue, setup::worker(&options)?)),
             None => None,
         };
+        let faults = read_faults(&options)?;
         let lock = take_dir(&options.dir)?;
         let ports = Ports {
             aws: bind("--listen", &options.listen).await?,
             cluster: bind("--cluster-listen", &options.cluster_listen).await?,
         };
-        let context = options.context(catalogue.as_ref(), &ports.aws.1);
+        let base_url = options.base_url(&ports.aws.1)?;
+        let context = options.context(catalogue.as_ref(), base_url);
         let sqs = Arc::new(Sqs::new(context.clone()));
         let sns = Arc::new(Sns::new(context.clone(), Arc::clone(&sqs))?);
         let cloudwatch = Arc::new(CloudWatch::new(context.clone(), Arc::clone(&sns) as _));
@@ -118,6 +124,7 @@ impl Local {
             redshift,
             warehouse,
             cluster,
+            faults,
             board: Board::default(),
             kubeconfig,
             decisions_url: Arc::default(),
@@ -126,7 +133,7 @@ impl Local {
         };
         local.serve(ports, catalogue.as_ref());
         if let Some((catalogue, worker)) = plan {
-            setup::make(&local, catalogue, (&options, &worker)).await?;
+            setup::make(&local, catalogue, (&options, worker.as_deref())).await?;
         }
         Ok(local)
     }
@@ -140,9 +147,13 @@ impl Local {
             sqs: Arc::clone(&self.sqs),
             s3: Arc::new(Buckets(Arc::clone(&self.s3))),
             redshift: Arc::clone(&self.redshift),
+            faults: self.faults.clone(),
         };
         // The page's own paths go before the port's, which takes all that is left.
-        let aws = page::router(self.board.clone()).fallback_service(server::router(services));
+        let aws = page::router(self.board.clone())
+            .merge(timers::control::router(self.context.clone()))
+            .merge(faults::control::router(self.faults.clone()))
+            .fallback_service(server::router(services));
         self.tasks.spawn(answer(ports.aws.0, aws));
         self.tasks
             .spawn(answer(ports.cluster.0, self.cluster.router()));
@@ -205,7 +216,8 @@ impl HttpService for Buckets {
 
 async fn answer(listener: TcpListener, router: Router) {
     // It ends when it is aborted: it never gives up a port by itself.
-    if let Err(error) = axum::serve(listener, router).await {
+    let router = router.into_make_service_with_connect_info::<Wire>();
+    if let Err(error) = axum::serve(Wires(listener), router).await {
         tracing::error!(%error, "a port is no longer served");
     }
 }
@@ -224,15 +236,22 @@ fn environment(context: &Context, kubeconfig: &Path) -> BTreeMap<String, String>
     .collect()
 }
 
-fn read_catalogue(options: &LocalOptions) -> Result<Option<Catalogue>, StartError> {
-    let Some(path) = &options.catalogue else {
-        return Ok(None);
+fn read_faults(options: &LocalOptions) -> Result<Faults, StartError> {
+    let Some(path) = &options.faults else {
+        return Ok(Faults::default());
     };
+    Faults::read(path).map_err(|error| StartError::Usage(error.to_string()))
+}
+
+fn read_catalogue(options: &LocalOptions) -> Result<Option<Catalogue>, StartError> {
+    if options.catalogues.is_empty() {
+        return Ok(None);
+    }
     let read = ReadOptions {
         allow_short_periods: options.allow_short_periods,
     };
-    let catalogue =
-        catalogue::read(path, &read).map_err(|faults| StartError::Usage(faults.to_string()))?;
+    let catalogue = catalogue::read_all(&options.catalogues, &read)
+        .map_err(|faults| StartError::Usage(faults.to_string()))?;
     options.check(&catalogue)?;
     Ok(Some(catalogue))
 }

@@ -8,6 +8,7 @@ use stepfleet_activity::{Catalogue, Clock, SystemClock};
 
 use super::{ACCOUNT, REGION, StartError};
 use crate::Context;
+use crate::timers::{Shifted, Timers};
 
 /// What a run is made of.
 #[derive(Debug, Clone)]
@@ -18,8 +19,12 @@ pub struct LocalOptions {
     pub cluster_listen: String,
     /// Where everything is kept.
     pub dir: PathBuf,
-    /// What to make at the start.
-    pub catalogue: Option<PathBuf>,
+    /// Where others reach AWS, like `http://172.17.0.1:4566`; none for what it listens on.
+    pub advertise: Option<String>,
+    /// What to make at the start: each file is laid over those before it.
+    pub catalogues: Vec<PathBuf>,
+    /// Runs the catalogue's Deployments on the cluster that is here.
+    pub deployments: bool,
     /// Takes a catalogue with alarm periods under 60 s.
     pub allow_short_periods: bool,
     /// Which PostgreSQL is the warehouse.
@@ -38,6 +43,8 @@ pub struct LocalOptions {
     pub account: Option<String>,
     /// The region; none for the catalogue's.
     pub region: Option<String>,
+    /// What goes wrong from the start.
+    pub faults: Option<PathBuf>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -62,7 +69,9 @@ impl LocalOptions {
             listen: "127.0.0.1:0".to_owned(),
             cluster_listen: "127.0.0.1:0".to_owned(),
             dir: std::path::absolute(&dir).unwrap_or(dir),
-            catalogue: None,
+            advertise: None,
+            catalogues: Vec::new(),
+            deployments: true,
             allow_short_periods: false,
             warehouse: WarehouseOption::Own,
             postgres: None,
@@ -72,6 +81,7 @@ impl LocalOptions {
             metric_delay: Duration::from_secs(30),
             account: None,
             region: None,
+            faults: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -100,20 +110,44 @@ impl LocalOptions {
         Ok(())
     }
 
+    /// Where others are told that AWS is: queue URLs and the certificate's begin with it.
+    pub(super) fn base_url<'a>(&'a self, bound: &'a str) -> Result<&'a str, StartError> {
+        let Some(url) = self.advertise.as_deref() else {
+            return Ok(bound);
+        };
+        let parsed: Option<http::Uri> = url.parse().ok();
+        let whole = parsed.is_some_and(|uri| {
+            uri.scheme_str() == Some("http") && uri.host().is_some() && uri.path() == "/"
+        });
+        if whole && !url.ends_with('/') {
+            return Ok(url);
+        }
+        Err(StartError::Usage(format!(
+            "--advertise {url}: not where to reach this port, like http://172.17.0.1:4566 \
+             (http, no path)"
+        )))
+    }
+
     pub(super) fn context(&self, catalogue: Option<&Catalogue>, base_url: &str) -> Context {
         let aws = catalogue.map(|catalogue| &catalogue.aws);
         let or = |told: &Option<String>, said: Option<&String>, unsaid: &str| {
             let known = told.as_ref().or(said);
             known.cloned().unwrap_or_else(|| unsaid.to_owned())
         };
-        Context {
+        let timers = Timers::default();
+        let clock = Shifted {
             clock: Arc::clone(&self.clock),
+            timers: timers.clone(),
+        };
+        Context {
+            clock: Arc::new(clock),
             account: or(&self.account, aws.map(|aws| &aws.account), ACCOUNT),
             region: or(&self.region, aws.map(|aws| &aws.region), REGION),
             base_url: base_url.to_owned(),
             dir: self.dir.clone(),
             metric_resolution: self.metric_resolution,
             metric_delay: self.metric_delay,
+            timers,
         }
     }
 }

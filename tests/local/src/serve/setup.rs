@@ -18,7 +18,7 @@ const MOST_RECEIVES: &str = "5";
 pub(super) async fn make(
     local: &Local,
     catalogue: &Catalogue,
-    (options, worker): (&LocalOptions, &Path),
+    (options, worker): (&LocalOptions, Option<&Path>),
 ) -> Result<(), StartError> {
     for activity in catalogue.activities.values() {
         let name = activity.arn.rsplit(':').next().unwrap_or_default();
@@ -35,7 +35,10 @@ pub(super) async fn make(
                 .map_err(StartError::setup(format!("alarm {}", spec.name)))?;
         }
     }
-    deployments(local, catalogue, (options, worker))
+    match worker {
+        Some(worker) => deployments(local, catalogue, (options, worker)),
+        None => Ok(()),
+    }
 }
 
 /// Topic, queue, dead-letter queue and subscription; gives the topic.
@@ -153,12 +156,13 @@ fn deployments(
     catalogue: &Catalogue,
     (options, worker): (&LocalOptions, &Path),
 ) -> Result<(), StartError> {
-    let Some(path) = &options.catalogue else {
-        return Ok(());
-    };
-    let path = std::path::absolute(path).map_err(|error| StartError::dir(path, error))?;
+    let mut files = Vec::new();
+    for path in &options.catalogues {
+        let path = std::path::absolute(path).map_err(|error| StartError::dir(path, error))?;
+        files.extend(["--catalogue".to_owned(), path.display().to_string()]);
+    }
     for deployment in catalogue.deployments.values() {
-        let mut args = vec!["--catalogue".to_owned(), path.display().to_string()];
+        let mut args = files.clone();
         if options.allow_short_periods {
             args.push("--allow-short-periods".to_owned());
         }
@@ -196,8 +200,11 @@ fn activities<'a>(
         .map(|activity| activity.name.as_str())
 }
 
-/// The worker's binary: looked for before anything is started.
-pub(super) fn worker(options: &LocalOptions) -> Result<PathBuf, StartError> {
+/// The worker's binary: looked for before anything is started, where pods run it.
+pub(super) fn worker(options: &LocalOptions) -> Result<Option<PathBuf>, StartError> {
+    if !options.deployments {
+        return Ok(None);
+    }
     let beside = || {
         let name = format!("etl-worker{}", std::env::consts::EXE_SUFFIX);
         let own = std::env::current_exe().unwrap_or_default();
@@ -205,7 +212,7 @@ pub(super) fn worker(options: &LocalOptions) -> Result<PathBuf, StartError> {
     };
     let path = options.worker.clone().unwrap_or_else(beside);
     if path.exists() {
-        Ok(path)
+        Ok(Some(path))
     } else {
         Err(StartError::NoWorker(path))
     }

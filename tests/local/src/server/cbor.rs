@@ -22,17 +22,23 @@ pub(super) async fn answer(
         Ok(input) => services.cloudwatch.call(operation, input),
         Err(error) => Err(error),
     };
-    let (status, shape) = match result {
-        Ok(output) => (StatusCode::OK, output),
-        Err(error) => {
-            let status = status(&error);
-            let mut shape = error.fields;
-            shape.insert("__type".to_owned(), error.code.into());
-            shape.insert("message".to_owned(), error.message.into());
-            (status, Value::Object(shape))
-        }
-    };
-    let mut response = match encode(&shape) {
+    match result {
+        Ok(output) => written(StatusCode::OK, &output),
+        Err(error) => refusal(error),
+    }
+}
+
+/// An error in this protocol's form.
+pub(super) fn refusal(error: AwsError) -> Response<Body> {
+    let status = status(&error);
+    let mut shape = error.fields;
+    shape.insert("__type".to_owned(), error.code.into());
+    shape.insert("message".to_owned(), error.message.into());
+    written(status, &Value::Object(shape))
+}
+
+fn written(status: StatusCode, shape: &Value) -> Response<Body> {
+    let mut response = match encode(shape) {
         Ok(bytes) => respond(status, KIND, bytes),
         Err(error) => respond(StatusCode::INTERNAL_SERVER_ERROR, KIND, error),
     };
@@ -42,7 +48,7 @@ pub(super) async fn answer(
     response
 }
 
-fn decode(bytes: &[u8]) -> Result<Value, AwsError> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Value, AwsError> {
     if bytes.is_empty() {
         return Ok(Value::Object(Map::new()));
     }

@@ -14,13 +14,16 @@ pub(super) async fn answer(
     request: Request<Body>,
 ) -> Response<Body> {
     let (service, operation) = target.split_once('.').unwrap_or((target, ""));
-    let kind = match service {
+    match call(services, (service, operation), request).await {
+        Ok(output) => respond(StatusCode::OK, kind(service), output.to_string()),
+        Err(error) => refusal(service, error),
+    }
+}
+
+fn kind(service: &str) -> &'static str {
+    match service {
         "RedshiftData" => "application/x-amz-json-1.1",
         _ => "application/x-amz-json-1.0",
-    };
-    match call(services, (service, operation), request).await {
-        Ok(output) => respond(StatusCode::OK, kind, output.to_string()),
-        Err(error) => refusal(service, kind, error),
     }
 }
 
@@ -48,7 +51,8 @@ async fn call(
     }
 }
 
-fn refusal(service: &str, kind: &'static str, error: AwsError) -> Response<Body> {
+/// An error in this protocol's form.
+pub(super) fn refusal(service: &str, error: AwsError) -> Response<Body> {
     let status = status(&error);
     let code = match service {
         "AmazonSQS" => format!("com.amazonaws.sqs#{}", error.code),
@@ -57,7 +61,7 @@ fn refusal(service: &str, kind: &'static str, error: AwsError) -> Response<Body>
     let mut shape = error.fields;
     shape.insert("__type".to_owned(), code.into());
     shape.insert("message".to_owned(), error.message.into());
-    let mut response = respond(status, kind, Value::Object(shape).to_string());
+    let mut response = respond(status, kind(service), Value::Object(shape).to_string());
     let headers = response.headers_mut();
     headers.insert("x-amzn-errortype", HeaderValue::from_static(error.code));
     if service == "AmazonSQS"

@@ -4,17 +4,23 @@ mod cbor;
 mod hooks;
 mod json;
 pub(crate) mod query;
+mod wire;
 
 use std::sync::Arc;
 
 pub use self::hooks::{Absent, HttpService, JsonService};
+pub(crate) use self::query::scope as query_scope;
+pub(crate) use self::wire::{Wire, Wires};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 
+use serde_json::Value;
+
 use crate::cloudwatch::CloudWatch;
+use crate::faults::{Faults, apply};
 use crate::sfn::StepFunctions;
 use crate::sns::{CERTIFICATE_PATH, Sns};
 use crate::sqs::Sqs;
@@ -22,6 +28,8 @@ use crate::{AwsError, Context};
 
 /// The largest request of everything but S3: a batch of messages is 1 MiB.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
+/// The largest request that faults can look into or repeat, S3's too.
+const LARGEST_REPEATED: usize = 256 * 1024 * 1024;
 
 /// The services behind the port.
 #[derive(Clone)]
@@ -40,6 +48,8 @@ pub struct Services {
     pub s3: Arc<dyn HttpService>,
     /// The Redshift Data API.
     pub redshift: Arc<dyn JsonService>,
+    /// What goes wrong.
+    pub faults: Faults,
 }
 
 /// Every AWS service on one port.
@@ -48,7 +58,7 @@ pub fn router(services: Services) -> Router {
 }
 
 /// What a request is spoken in; each has its own form of an answer.
-enum Protocol {
+pub(crate) enum Protocol {
     Cbor { operation: String },
     Json { target: String },
     Query,
@@ -82,18 +92,49 @@ fn protocol(request: &Request<Body>) -> Protocol {
 
 async fn route(State(services): State<Arc<Services>>, request: Request<Body>) -> Response<Body> {
     let id = uuid::Uuid::new_v4().to_string();
-    let mut response = match protocol(&request) {
-        Protocol::Cbor { operation } => cbor::answer(&services, &operation, request).await,
-        Protocol::Json { target } => json::answer(&services, &target, request).await,
-        Protocol::Query => query::answer(&services, &id, request).await,
-        Protocol::Page => page(&services, request.uri().path()),
-        Protocol::S3 => services.s3.handle(request).await,
-    };
+    let spoken = protocol(&request);
+    let mut response = apply::answer(&services, (&spoken, &id), request).await;
     let name = HeaderName::from_static("x-amzn-requestid");
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().entry(name).or_insert(value);
     }
     response
+}
+
+/// Has a request answered by whom it is for.
+pub(crate) async fn dispatch(
+    services: &Services,
+    (spoken, id): (&Protocol, &str),
+    request: Request<Body>,
+) -> Response<Body> {
+    match spoken {
+        Protocol::Cbor { operation } => cbor::answer(services, operation, request).await,
+        Protocol::Json { target } => json::answer(services, target, request).await,
+        Protocol::Query => query::answer(services, id, request).await,
+        Protocol::Page => page(services, request.uri().path()),
+        Protocol::S3 => services.s3.handle(request).await,
+    }
+}
+
+/// An error in the form of the protocol that was spoken.
+pub(crate) fn refusal(spoken: &Protocol, id: &str, error: AwsError) -> Response<Body> {
+    match spoken {
+        Protocol::Cbor { .. } => cbor::refusal(error),
+        Protocol::Json { target } => {
+            let service = target.split('.').next().unwrap_or_default();
+            json::refusal(service, error)
+        }
+        Protocol::Query => query::refusal(id, &error),
+        Protocol::Page => respond(status(&error), "text/plain", format!("{error}\n")),
+        Protocol::S3 => {
+            let mut xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>".to_owned();
+            query::element(&mut xml, "Code", error.code);
+            query::element(&mut xml, "Message", &error.message);
+            query::element(&mut xml, "RequestId", id);
+            xml.push_str("</Error>");
+            respond(status(&error), "application/xml", xml)
+        }
+    }
 }
 
 fn page(services: &Services, path: &str) -> Response<Body> {
@@ -110,6 +151,24 @@ fn page(services: &Services, path: &str) -> Response<Body> {
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
+}
+
+/// Reads the body of a request and gives it back with it.
+pub(crate) async fn whole(request: Request<Body>) -> Result<(Request<Body>, Bytes), AwsError> {
+    let (parts, body) = request.into_parts();
+    let bytes = axum::body::to_bytes(body, LARGEST_REPEATED)
+        .await
+        .map_err(|error| AwsError::validation(format!("the request's body: {error}")))?;
+    let request = Request::from_parts(parts, Body::from(bytes.clone()));
+    Ok((request, bytes))
+}
+
+/// A CBOR request's body as JSON, for a look at it.
+pub(crate) async fn decoded(headers: &HeaderMap, bytes: &Bytes) -> Option<Value> {
+    let mut copy = Request::new(Body::from(bytes.clone()));
+    *copy.headers_mut() = headers.clone();
+    let bytes = body(copy).await.ok()?;
+    cbor::decode(&bytes).ok()
 }
 
 /// Reads the whole body, unpacked: the SDKs compress large metric puts.

@@ -26,19 +26,22 @@ pub(super) async fn answer(
             let xml = xml.replacen(METADATA, &metadata, 1);
             respond(StatusCode::OK, "text/xml", xml)
         }
-        Err(error) => {
-            let fault = if error.status < 500 {
-                "Sender"
-            } else {
-                "Receiver"
-            };
-            let mut xml = format!("<ErrorResponse><Error><Type>{fault}</Type>");
-            element(&mut xml, "Code", error.code);
-            element(&mut xml, "Message", &error.message);
-            let _ = write!(xml, "</Error><RequestId>{id}</RequestId></ErrorResponse>");
-            respond(status(&error), "text/xml", xml)
-        }
+        Err(error) => refusal(id, &error),
     }
+}
+
+/// An error in this protocol's form.
+pub(super) fn refusal(id: &str, error: &AwsError) -> Response<Body> {
+    let fault = if error.status < 500 {
+        "Sender"
+    } else {
+        "Receiver"
+    };
+    let mut xml = format!("<ErrorResponse><Error><Type>{fault}</Type>");
+    element(&mut xml, "Code", error.code);
+    element(&mut xml, "Message", &error.message);
+    let _ = write!(xml, "</Error><RequestId>{id}</RequestId></ErrorResponse>");
+    respond(status(error), "text/xml", xml)
 }
 
 /// Where the request's id goes: a byte that XML cannot carry.
@@ -57,6 +60,10 @@ async fn call(
         "sns" => (
             "http://sns.amazonaws.com/doc/2010-03-31/",
             services.sns.call(&action, form)?,
+        ),
+        "monitoring" => (
+            "http://monitoring.amazonaws.com/doc/2010-08-01/",
+            services.cloudwatch.call_form(&action, &form)?,
         ),
         "sts" => (
             "https://sts.amazonaws.com/doc/2011-06-15/",
@@ -82,7 +89,7 @@ async fn call(
 }
 
 /// The service of `Credential=<key>/<date>/<region>/<service>/aws4_request`.
-fn scope(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn scope(headers: &HeaderMap) -> Option<&str> {
     let authorization = text(headers, header::AUTHORIZATION.as_str())?;
     let (_, credential) = authorization.split_once("Credential=")?;
     let credential = credential.split([',', ' ']).next()?;

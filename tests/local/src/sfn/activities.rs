@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
 
 use super::history::epoch;
 use super::input::{Page, check_arn, check_name, check_size, paged};
@@ -150,7 +149,7 @@ impl StepFunctions {
         // Apart from the request: a caller that hangs up does not take its
         // poll out of the line.
         let poll = tokio::spawn(async move {
-            if let Ok(answer) = timeout(POLL, &mut handed).await {
+            if let Ok(answer) = this.context.timers.timeout(POLL, &mut handed).await {
                 return answer.unwrap_or_else(|_| json!({}));
             }
             this.forget(&activity_arn, id);
@@ -201,7 +200,7 @@ impl StepFunctions {
                 waiting: activity.waiting,
                 running: activity.running,
                 pollers: activity.pollers.len(),
-                oldest_wait: oldest.map(|attempt| attempt.scheduled.elapsed()),
+                oldest_wait: oldest.map(|attempt| self.instant() - attempt.scheduled),
             }
         };
         state.activities.iter().map(show).collect()

@@ -59,7 +59,7 @@ impl Run {
 
     pub(super) fn until(&self, until: &Until, input: &Value) -> Result<Instant, Failure> {
         let time = match until {
-            Until::Seconds(span) => return Ok(Instant::now() + self.seconds(span, input)?),
+            Until::Seconds(span) => return Ok(self.service.instant() + self.seconds(span, input)?),
             Until::Time(time) => *time,
             Until::TimePath(path) => {
                 choice::timestamp(self.find(path, input)?).ok_or_else(|| {
@@ -70,7 +70,7 @@ impl Run {
         let left = time
             .duration_since(self.service.now())
             .max(SignedDuration::ZERO);
-        Ok(Instant::now() + left.unsigned_abs())
+        Ok(self.service.instant() + left.unsigned_abs())
     }
 
     pub(super) fn seconds(&self, span: &Number, input: &Value) -> Result<Duration, Failure> {

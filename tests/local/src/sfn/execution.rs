@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::time::{sleep_until, timeout};
 
 use super::StepFunctions;
 use super::dataflow::sized;
@@ -33,7 +32,10 @@ pub(super) type Step = (Value, Then);
 pub(super) async fn run(mut run: Run, input: Value) {
     let limit = run.definition.timeout;
     let driven = match limit {
-        Some(limit) => timeout(limit, run.drive(input)).await,
+        Some(limit) => {
+            let timers = run.service.context.timers.clone();
+            timers.timeout(limit, run.drive(input)).await
+        }
         None => Ok(run.drive(input).await),
     };
     let end = match driven {
@@ -128,7 +130,8 @@ impl Run {
                 ))
             }
             Kind::Wait(until, then) => {
-                sleep_until(self.until(until, &input)?).await;
+                let until = self.until(until, &input)?;
+                self.service.context.timers.sleep_until(until).await;
                 Ok((
                     self.select(state.output_path.as_ref(), &input)?,
                     then.clone(),

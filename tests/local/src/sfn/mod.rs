@@ -1,8 +1,8 @@
 //! Step Functions: activities, state machines and their executions.
 //!
 //! All state is under one lock that is never held across an await. Spans are
-//! timed by the runtime, so that tests can pause it; timestamps come from the
-//! shared clock.
+//! timed by the shared timers, so that tests can pause or move them; timestamps
+//! come from the shared clock.
 
 mod activities;
 mod branches;
@@ -13,6 +13,7 @@ mod end;
 mod execution;
 mod executions;
 mod failure;
+mod faults;
 mod history;
 mod input;
 mod intrinsic;
@@ -97,7 +98,8 @@ impl StepFunctions {
             state: Mutex::default(),
             due_changed: Arc::clone(&due_changed),
         });
-        tokio::spawn(tasks::watch(Arc::downgrade(&this), due_changed));
+        let timers = this.context.timers.clone();
+        tokio::spawn(tasks::watch(Arc::downgrade(&this), (due_changed, timers)));
         this
     }
 
@@ -137,12 +139,17 @@ impl StepFunctions {
         self.context.clock.now()
     }
 
+    /// The moment now, as everything here waits for it.
+    fn instant(&self) -> Instant {
+        self.context.timers.now()
+    }
+
     fn count(&self, metric: &'static str, activity: &str) {
         self.metrics.record(metric, activity, 1.0, self.now());
     }
 
     fn time(&self, metric: &'static str, activity: &str, since: Instant) {
-        let millis = since.elapsed().as_secs_f64() * 1000.0;
+        let millis = (self.instant() - since).as_secs_f64() * 1000.0;
         self.metrics.record(metric, activity, millis, self.now());
     }
 }

@@ -5,7 +5,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
 
 use super::failure::Failure;
 use super::history::Event;
@@ -84,7 +83,7 @@ impl StepFunctions {
         let mut state = self.lock();
         let id = self.live(&mut state, &task_token)?;
         if let Some(attempt) = state.attempts.get_mut(&id) {
-            attempt.lapses = attempt.order.heartbeat.map(|span| Instant::now() + span);
+            attempt.lapses = attempt.order.heartbeat.map(|span| self.instant() + span);
         }
         Ok(json!({}))
     }
@@ -106,7 +105,7 @@ impl StepFunctions {
                 "Task does not exist: the token is of another service",
             ));
         }
-        let now = Instant::now();
+        let now = self.instant();
         match state.attempts.get(&id) {
             None => Err(closed()),
             Some(attempt) if attempt.due().is_some_and(|due| due <= now) => {
@@ -134,7 +133,7 @@ pub(super) fn token(instance: &[u8; 16], id: u64) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn read_token(text: &str) -> Option<([u8; 16], u64)> {
+pub(super) fn read_token(text: &str) -> Option<([u8; 16], u64)> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     let instance: [u8; 16] = bytes.get(..16)?.try_into().ok()?;
     let id = u64::from_be_bytes(bytes.get(16..24)?.try_into().ok()?);

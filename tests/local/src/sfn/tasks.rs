@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::failure::Failure;
 use super::history::Event;
 use super::reports::token;
 use super::retry::name;
 use super::{State, StepFunctions};
+use crate::timers::Timers;
 
 /// What an activity is asked to do.
 #[derive(Debug)]
@@ -52,14 +53,17 @@ pub(super) struct Attempt {
 }
 
 /// Times attempts out until the service is gone.
-pub(super) async fn watch(service: Weak<StepFunctions>, due_changed: Arc<Notify>) {
+pub(super) async fn watch(
+    service: Weak<StepFunctions>,
+    (due_changed, timers): (Arc<Notify>, Timers),
+) {
     loop {
         let Some(next) = service.upgrade().map(|service| service.expire()) else {
             return;
         };
         match next {
             // Woken early or not, what is due is looked up again.
-            Some(at) => drop(timeout_at(at, due_changed.notified()).await),
+            Some(at) => drop(timers.timeout_at(at, due_changed.notified()).await),
             None => due_changed.notified().await,
         }
     }
@@ -78,7 +82,7 @@ impl StepFunctions {
             id,
             outcome,
         };
-        let scheduled = Instant::now();
+        let scheduled = self.instant();
         let activity = Arc::clone(&order.activity);
         if !state.open(&order.execution, id) {
             return pending;
@@ -157,7 +161,7 @@ impl StepFunctions {
         let Some(attempt) = state.attempts.get_mut(&id) else {
             return json!({});
         };
-        let now = Instant::now();
+        let now = self.instant();
         attempt.started = Some(now);
         attempt.lapses = attempt.order.heartbeat.map(|span| now + span);
         let task = json!({"taskToken": token(&self.instance, id), "input": attempt.order.input});
@@ -202,7 +206,7 @@ impl StepFunctions {
     /// Times out what is due, and tells when to look again.
     fn expire(&self) -> Option<Instant> {
         let mut state = self.lock();
-        let now = Instant::now();
+        let now = self.instant();
         loop {
             let (at, id) = *state.due.first()?;
             if at > now {

@@ -52,6 +52,7 @@ impl Bench {
             dir: std::path::PathBuf::new(),
             metric_resolution: Duration::from_secs(60),
             metric_delay: Duration::ZERO,
+            timers: crate::timers::Timers::default(),
         };
         let bench = Self {
             sfn: StepFunctions::new(context, metrics.clone()),

@@ -1,7 +1,6 @@
 //! Runs the states that can fail and be retried.
 
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep_until};
 
 use super::dataflow::{merge, sized};
 use super::definition::{Activity, Number, State, What, Work};
@@ -28,7 +27,7 @@ impl Run {
                 Err(failure) => failure,
             };
             if let Some(delay) = retries.next(failure.name()) {
-                sleep_until(Instant::now() + delay).await;
+                self.service.context.timers.sleep(delay).await;
                 within_history(self.service.history_length(&self.arn))?;
                 retried += 1;
                 self.context["State"]["RetryCount"] = json!(retried);

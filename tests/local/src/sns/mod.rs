@@ -140,16 +140,14 @@ impl Sns {
 }
 
 impl ActionSink for Sns {
-    fn notify(&self, topic_arn: &str, subject: &str, message: &str) {
+    fn notify(&self, topic_arn: &str, subject: &str, message: &str) -> Result<(), AwsError> {
         let notification = Notification {
             topic_arn,
             subject: Some(subject),
             message,
             attributes: &Attributes::default(),
         };
-        if let Err(error) = self.publish(&notification) {
-            tracing::warn!(topic = topic_arn, %error, "an alarm's action failed");
-        }
+        self.publish(&notification).map(drop)
     }
 }
 

@@ -22,6 +22,7 @@ fn an_envelope_is_signed_over_what_sns_signs() {
         dir: std::path::PathBuf::new(),
         metric_resolution: Duration::from_secs(60),
         metric_delay: Duration::ZERO,
+        timers: crate::timers::Timers::default(),
     };
     let signer = Signer::new().unwrap();
     let notification = Notification {

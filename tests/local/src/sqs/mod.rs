@@ -3,6 +3,7 @@
 mod attributes;
 mod batch;
 mod dead;
+mod faults;
 mod policy;
 mod queue;
 mod requests;
@@ -204,7 +205,7 @@ impl Sqs {
         let name = name_of(&input.queue_url);
         let arn = self.arn(name);
         let mut all = with(&mut self.lock(), name, |queue| {
-            queue.described(&arn, Instant::now())
+            queue.described(&arn, self.context.timers.now())
         })?;
         let wanted = &input.attribute_names;
         if !wanted.iter().any(|name| name == "All") {
@@ -238,7 +239,7 @@ impl Sqs {
 
     fn put(&self, name: &str, outgoing: Outgoing) -> Result<String, AwsError> {
         outgoing.check()?;
-        let now = Instant::now();
+        let now = self.context.timers.now();
         let sent_millis = self.context.clock.now().as_millisecond();
         let id = with(&mut self.lock(), name, |queue| {
             let most = queue.setting("MaximumMessageSize").parse().unwrap_or(0);
@@ -274,7 +275,7 @@ impl Sqs {
     async fn receive(&self, input: &Receive) -> Result<Value, AwsError> {
         let name = name_of(&input.queue_url);
         let (wait, most) = with(&mut self.lock(), name, |queue| input.checked(queue))??;
-        let deadline = Instant::now() + wait;
+        let deadline = self.context.timers.now() + wait;
         loop {
             // Listen before looking, so that nothing is sent in between unheard.
             let changed = self.changed.notified();
@@ -285,12 +286,12 @@ impl Sqs {
                 let messages = taken.iter().map(|message| input.shown(message));
                 return Ok(json!({"Messages": messages.collect::<Vec<_>>()}));
             }
-            if Instant::now() >= deadline {
+            if self.context.timers.now() >= deadline {
                 return Ok(json!({}));
             }
             let until = next.map_or(deadline, |next| next.min(deadline));
             // Either way it looks again.
-            let _ = tokio::time::timeout_at(until, changed).await;
+            let _ = self.context.timers.timeout_at(until, changed).await;
         }
     }
 
@@ -300,7 +301,10 @@ impl Sqs {
         input: &Receive,
         most: usize,
     ) -> Result<(Vec<Message>, Option<Instant>), AwsError> {
-        let now = (Instant::now(), self.context.clock.now().as_millisecond());
+        let now = (
+            self.context.timers.now(),
+            self.context.clock.now().as_millisecond(),
+        );
         let mut queues = self.lock();
         self.bury(&mut queues, name, now.0);
         with(&mut queues, name, |queue| {
@@ -335,7 +339,7 @@ impl Sqs {
     fn hide(&self, name: &str, (handle, seconds): (&str, u64)) -> Result<(), AwsError> {
         receipt(handle)?;
         requests::within("VisibilityTimeout", seconds, 43_200)?;
-        let now = Instant::now();
+        let now = self.context.timers.now();
         with(&mut self.lock(), name, |queue| {
             let found = queue.messages.iter_mut().find(|message| {
                 message.visible > now && message.receipt.as_deref() == Some(handle)

@@ -15,6 +15,7 @@ fn sqs() -> Arc<Sqs> {
         dir: std::path::PathBuf::new(),
         metric_resolution: Duration::from_secs(60),
         metric_delay: Duration::ZERO,
+        timers: crate::timers::Timers::default(),
     }))
 }
 

@@ -5,6 +5,10 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sfn::config::Credentials;
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use stepfleet_local::serve::{Local, LocalOptions, WarehouseOption};
 use tempfile::TempDir;
 
@@ -22,17 +26,22 @@ pub(crate) async fn start(change: impl FnOnce(&mut LocalOptions)) -> Aws {
     options.warehouse = WarehouseOption::None;
     change(&mut options);
     let local = Local::start(options).await.unwrap();
-    let config = aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new("eu-west-1"))
-        .endpoint_url(local.context.base_url.clone())
-        .credentials_provider(Credentials::new("any", "any", None, None, "test"))
-        .load()
-        .await;
+    let config = config(&local.context.base_url).await;
     Aws {
         local,
         config,
         _dir: dir,
     }
+}
+
+/// What clients need to speak to what is there.
+pub(crate) async fn config(url: &str) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new("eu-west-1"))
+        .endpoint_url(url)
+        .credentials_provider(Credentials::new("any", "any", None, None, "test"))
+        .load()
+        .await
 }
 
 /// A queue's policy that lets a service in, whatever it sends for.
@@ -63,4 +72,15 @@ pub(crate) fn refused<T, E: ProvideErrorMetadata>(
     let error = result.err().expect("a refusal");
     let part = |part: Option<&str>| part.unwrap_or_default().to_owned();
     (part(error.code()), part(error.message()))
+}
+
+/// One call of what is not AWS: the status and the body.
+pub(crate) async fn http(method: &str, url: &str, body: &str) -> (u16, String) {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let request = http::Request::builder().method(method).uri(url);
+    let request = request.body(Full::from(body.to_owned())).unwrap();
+    let response = client.request(request).await.unwrap();
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8_lossy(&body).into_owned())
 }

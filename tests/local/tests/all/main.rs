@@ -6,8 +6,10 @@
 )]
 
 mod aws;
+mod clock;
 mod cluster;
 mod data_api;
+mod faults;
 mod queues;
 mod s3;
 mod serve;

@@ -30,6 +30,7 @@ fn open_with_queues(dir: &Path) -> (Arc<S3>, Arc<Sqs>) {
         dir: dir.to_owned(),
         metric_resolution: Duration::from_secs(60),
         metric_delay: Duration::ZERO,
+        timers: stepfleet_local::timers::Timers::default(),
     };
     let queues = Arc::new(Sqs::new(context.clone()));
     let s3 = S3::open(&context, Arc::clone(&queues)).expect("a store");

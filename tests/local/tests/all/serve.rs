@@ -30,7 +30,7 @@ fn worker(dir: &Path) -> PathBuf {
 }
 
 fn example_in(options: &mut LocalOptions, worker: PathBuf) {
-    options.catalogue = Some(example());
+    options.catalogues = vec![example()];
     options.allow_short_periods = true;
     options.metric_resolution = Duration::from_secs(10);
     options.worker = Some(worker);
@@ -113,6 +113,93 @@ async fn a_catalogue_is_made_as_it_says() {
     aws.local.stop().await;
 }
 
+#[tokio::test]
+async fn catalogues_are_laid_over_each_other_and_their_deployments_left_to_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let overlay = folder.path().join("overlay.yaml");
+    fs::write(&overlay, "fleet: other\n").unwrap();
+    let worker = worker(folder.path());
+    let pods = aws::start(|options| {
+        example_in(options, worker.clone());
+        options.catalogues.push(overlay.clone());
+    })
+    .await;
+    let called = worker.with_extension("called");
+    let said = async || fs::read_to_string(&called).is_ok_and(|text| text.ends_with('\n'));
+    until("the worker is called", said).await;
+    let said = fs::read_to_string(&called).unwrap();
+    let words: Vec<&str> = said.split_whitespace().collect();
+    let files: Vec<&str> = words
+        .windows(2)
+        .filter(|pair| pair[0] == "--catalogue")
+        .map(|pair| pair[1])
+        .collect();
+    assert_eq!(files.len(), 2, "{said}");
+    assert_eq!(files[1], overlay.display().to_string());
+    pods.local.stop().await;
+
+    let none = aws::start(|options| {
+        example_in(options, folder.path().join("not-there"));
+        options.catalogues.push(overlay.clone());
+        options.deployments = false;
+    })
+    .await;
+    let names = none.local.sfn.snapshot();
+    assert!(
+        names
+            .iter()
+            .all(|activity| activity.name.starts_with("other-"))
+    );
+    assert!(!names.is_empty());
+    assert_eq!(none.local.cluster.replicas("s3-load"), None);
+    assert!(none.local.cluster.pods().is_empty());
+}
+
+#[tokio::test]
+async fn urls_begin_with_what_others_reach() {
+    let table = [
+        ("0.0.0.0:0", None, "http://127.0.0.1:"),
+        ("127.0.0.2:0", None, "http://127.0.0.2:"),
+        ("[::1]:0", None, "http://[::1]:"),
+        (
+            "127.0.0.1:0",
+            Some("http://172.17.0.1:4566"),
+            "http://172.17.0.1:4566/",
+        ),
+    ];
+    for (listen, advertise, begins) in table {
+        let aws = aws::start(|options| {
+            options.listen = listen.to_owned();
+            options.advertise = advertise.map(str::to_owned);
+        })
+        .await;
+        let body = serde_json::json!({"QueueName": "q"});
+        let made = aws.local.sqs.call("CreateQueue", body).await.unwrap();
+        let url = made["QueueUrl"].as_str().unwrap();
+        assert!(url.starts_with(begins), "{listen}: {url}");
+        assert!(
+            aws.local.exports().contains(begins.trim_end_matches('/')),
+            "{listen}"
+        );
+    }
+    let table = [
+        "172.17.0.1:4566",
+        "https://here:1",
+        "http://here/aws",
+        "http://here:1/",
+    ];
+    for wrong in table {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = LocalOptions::new(folder.path().to_owned());
+        options.advertise = Some(wrong.to_owned());
+        let error = Local::start(options).await.err().unwrap();
+        assert!(
+            error.is_usage() && error.to_string().contains("--advertise"),
+            "{error}"
+        );
+    }
+}
+
 /// One thing that is in the way, and what has to be said of it.
 struct Case {
     change: Box<dyn FnOnce(&mut LocalOptions)>,
@@ -181,12 +268,12 @@ fn catalogues(folder: &Path) -> Vec<Case> {
     };
     vec![
         case(
-            with(Box::new(move |options| options.catalogue = Some(broken))),
+            with(Box::new(move |options| options.catalogues = vec![broken])),
             true,
             &["broken.yaml", "activities.s3-load.worker.pollers"],
         ),
         case(
-            with(Box::new(move |options| options.catalogue = Some(missing))),
+            with(Box::new(move |options| options.catalogues = vec![missing])),
             true,
             &["missing.yaml"],
         ),

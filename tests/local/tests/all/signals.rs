@@ -14,6 +14,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use stepfleet_activity::SystemClock;
 use stepfleet_local::Context;
 use stepfleet_local::cloudwatch::{ActionSink, CloudWatch};
+use stepfleet_local::faults::Faults;
 use stepfleet_local::server::{Absent, Services, router};
 use stepfleet_local::sfn::{MetricSink, StepFunctions};
 use stepfleet_local::sns::Sns;
@@ -31,6 +32,7 @@ async fn serve() -> SdkConfig {
         dir: PathBuf::new(),
         metric_resolution: Duration::from_secs(60),
         metric_delay: Duration::ZERO,
+        timers: stepfleet_local::timers::Timers::default(),
     };
     let sqs = Arc::new(Sqs::new(context.clone()));
     let sns = Arc::new(Sns::new(context.clone(), Arc::clone(&sqs)).unwrap());
@@ -41,6 +43,7 @@ async fn serve() -> SdkConfig {
         sfn: StepFunctions::new(context.clone(), metrics),
         s3: Arc::new(Absent("S3")),
         redshift: Arc::new(Absent("Redshift Data")),
+        faults: Faults::default(),
         context,
         cloudwatch,
         sns,
@@ -182,4 +185,63 @@ async fn metric_data_and_math_over_it() {
     };
     assert_eq!(result.values(), [2.0, 15.0]);
     assert_eq!(result.timestamps()[1], at);
+}
+
+/// What the SDK reads of statistics, lists, histories and tags.
+#[tokio::test]
+async fn what_is_told_of_metrics_and_alarms_is_read_by_the_client() {
+    let config = serve().await;
+    let cloudwatch = aws_sdk_cloudwatch::Client::new(&config);
+    let at = DateTime::from_secs(1_700_000_040);
+    let datum = MetricDatum::builder().metric_name("m").timestamp(at);
+    let datum = datum.set_values(Some(vec![1.0, 2.0, 3.0])).build();
+    let put = cloudwatch.put_metric_data().namespace("n");
+    put.metric_data(datum).send().await.unwrap();
+    let statistics = cloudwatch.get_metric_statistics().namespace("n");
+    let statistics = statistics.metric_name("m").period(60);
+    let statistics = statistics.statistics(Statistic::Sum);
+    let statistics = statistics.extended_statistics("p50");
+    let statistics = statistics.start_time(at);
+    let told = statistics.end_time(DateTime::from_secs(1_700_000_100));
+    let told = told.send().await.unwrap();
+    let [point] = told.datapoints() else {
+        panic!("one point: {told:?}");
+    };
+    assert_eq!((point.timestamp(), point.sum()), (Some(&at), Some(6.0)));
+    assert_eq!(point.extended_statistics().unwrap()["p50"], 2.0);
+    let metrics = cloudwatch.list_metrics().send().await.unwrap();
+    assert_eq!(metrics.metrics()[0].metric_name(), Some("m"));
+
+    let alarm = cloudwatch.put_metric_alarm().alarm_name("a").namespace("n");
+    let alarm = alarm
+        .metric_name("m")
+        .extended_statistic("p99.5")
+        .period(60);
+    let alarm = alarm.threshold(2.5).evaluation_periods(1);
+    let alarm = alarm.comparison_operator(ComparisonOperator::GreaterThanThreshold);
+    alarm.send().await.unwrap();
+    let found = cloudwatch.describe_alarms_for_metric().namespace("n");
+    let found = found.metric_name("m").send().await.unwrap();
+    let alarm = &found.metric_alarms()[0];
+    assert_eq!(alarm.extended_statistic(), Some("p99.5"));
+    let history = cloudwatch.describe_alarm_history().send().await.unwrap();
+    let [made] = history.alarm_history_items() else {
+        panic!("one item: {history:?}");
+    };
+    assert_eq!(made.history_summary(), Some("Alarm \"a\" created"));
+    assert!(made.timestamp().unwrap().secs() > 1_700_000_000);
+    let tag = aws_sdk_cloudwatch::types::Tag::builder()
+        .key("k")
+        .value("v");
+    let arn = alarm.alarm_arn().unwrap();
+    let put = cloudwatch.tag_resource().resource_arn(arn);
+    put.tags(tag.build()).send().await.unwrap();
+    let tags = cloudwatch.list_tags_for_resource().resource_arn(arn);
+    assert_eq!(tags.send().await.unwrap().tags()[0].value(), Some("v"));
+    let composite = cloudwatch
+        .put_composite_alarm()
+        .alarm_name("c")
+        .alarm_rule("ALARM(a)");
+    let (_, message) = crate::aws::refused(composite.send().await);
+    assert!(message.contains("PutCompositeAlarm"), "{message}");
 }

@@ -137,7 +137,12 @@ fn is_activity_name(name: &str) -> bool {
     !name.is_empty() && name.chars().count() <= LONGEST_NAME && !name.contains(refused)
 }
 
-/// Open polls of all workers together, at the most replicas there can be.
+/// A rollout adds one pod for so many, rounded up: `maxSurge: 25%`, the default
+/// of Kubernetes and of the chart.
+const SURGE: u32 = 4;
+
+/// Open polls of all workers together, at the most replicas there can be while a
+/// rollout replaces them.
 pub(crate) fn open_polls(
     node: &Node,
     worker: &WorkerSettings,
@@ -146,7 +151,8 @@ pub(crate) fn open_polls(
 ) {
     let replicas = deployment.replicas.highest();
     let pollers = worker.pollers_max;
-    let polls = u64::from(replicas) * u64::from(pollers);
+    let surge = replicas.div_ceil(SURGE);
+    let polls = (u64::from(replicas) + u64::from(surge)) * u64::from(pollers);
     if polls <= u64::from(MAX_POLLS) {
         return;
     }
@@ -159,7 +165,7 @@ pub(crate) fn open_polls(
     check.fault(
         at,
         format!(
-            "found {replicas} replicas x {pollers} pollers = {polls} open polls; allowed are {MAX_POLLS} for an activity: lower the deployment's `replicas.max` or `worker.pollers.max`"
+            "found {replicas} replicas and {surge} more in a rollout x {pollers} pollers = {polls} open polls; allowed are {MAX_POLLS} for an activity: lower the deployment's `replicas.max` or `worker.pollers.max`"
         ),
     );
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Expression, Filler, Operator};
+use super::{Expression, Filler, Operator, Reduction};
 use crate::cloudwatch::store::{Range, Series};
 
 /// What an expression comes to.
@@ -11,6 +11,8 @@ pub(crate) enum Value {
     Scalar(f64),
     /// A value for each period that has one.
     Series(Series),
+    /// Several, each for itself.
+    Array(Vec<Series>),
 }
 
 impl Value {
@@ -18,6 +20,7 @@ impl Value {
         match self {
             Self::Scalar(value) => Some(*value),
             Self::Series(series) => series.get(&period).copied(),
+            Self::Array(_) => None,
         }
     }
 }
@@ -27,6 +30,9 @@ impl Value {
 pub(crate) struct Evaluation {
     pub(crate) range: Range,
     pub(crate) series: BTreeMap<String, Series>,
+    /// Every metric: the length of its periods, and its values where they are
+    /// needed.
+    pub(crate) metrics: BTreeMap<String, (i64, Series)>,
 }
 
 impl Evaluation {
@@ -39,28 +45,98 @@ impl Evaluation {
                 let series = series.ok_or_else(|| format!("no metric has the id {id:?}"))?;
                 Value::Series(series.clone())
             }
-            Expression::Negate(inner) => match self.value(inner)? {
-                Value::Scalar(value) => Value::Scalar(-value),
-                Value::Series(series) => {
-                    Value::Series(series.into_iter().map(|(at, value)| (at, -value)).collect())
-                }
-            },
+            Expression::Negate(inner) => {
+                self.each(&[self.value(inner)?], |values| Some(-values[0]?))?
+            }
             Expression::Binary(operator, left, right) => {
                 let (left, right) = (self.value(left)?, self.value(right)?);
-                self.combine(&[left, right], |values| match values {
+                self.each(&[left, right], |values| match values {
                     [Some(left), Some(right)] => apply(*operator, *left, *right),
                     _ => None,
-                })
+                })?
             }
             Expression::If(condition, yes, no) => {
                 let values = [self.value(condition)?, self.value(yes)?, self.value(no)?];
-                self.combine(&values, |values| match values {
+                self.each(&values, |values| match values {
                     [Some(condition), yes, no] => *if *condition == 0.0 { no } else { yes },
                     _ => None,
-                })
+                })?
             }
             Expression::Fill(inner, filler) => self.fill(inner, filler)?,
+            Expression::Array(all) => self.array(all)?,
+            Expression::Metrics(part) => {
+                let metrics = self.metrics.iter().filter(|(id, _)| id.contains(part));
+                Value::Array(metrics.map(|(_, (_, series))| series.clone()).collect())
+            }
+            Expression::Period(id) => {
+                let period = self.metrics.get(id).map(|(period, _)| *period);
+                #[expect(clippy::cast_precision_loss, reason = "a period is at most a day")]
+                let period = period.unwrap_or(self.range.period) as f64;
+                Value::Scalar(period)
+            }
+            Expression::Reduce(reduction, inner) => self.reduce(*reduction, inner)?,
         })
+    }
+
+    fn array(&self, all: &[Expression]) -> Result<Value, String> {
+        let one = |expression: &Expression| match self.value(expression)? {
+            Value::Series(series) => Ok(vec![series]),
+            Value::Array(all) => Ok(all),
+            Value::Scalar(number) => Err(format!("an array is of time series, not of {number}")),
+        };
+        let all: Vec<Vec<Series>> = all.iter().map(one).collect::<Result<_, _>>()?;
+        Ok(Value::Array(all.concat()))
+    }
+
+    /// One number of one time series; of several one time series.
+    fn reduce(&self, reduction: Reduction, inner: &Expression) -> Result<Value, String> {
+        Ok(match self.value(inner)? {
+            Value::Scalar(number) => Value::Scalar(number),
+            Value::Series(series) => {
+                let values: Vec<f64> = series.into_values().collect();
+                // Of nothing comes nothing, in no period.
+                let reduced = reduction.of(&values);
+                reduced.map_or_else(|| Value::Series(Series::new()), Value::Scalar)
+            }
+            Value::Array(all) => {
+                let at = |period: i64| {
+                    let values = all.iter().filter_map(|series| series.get(&period).copied());
+                    reduction.of(&values.collect::<Vec<f64>>())
+                };
+                let periods = self.range.periods();
+                Value::Series(periods.filter_map(|p| Some((p, at(p)?))).collect())
+            }
+        })
+    }
+
+    /// As [`Self::combine`], for each time series of an array.
+    fn each(
+        &self,
+        values: &[Value],
+        work: impl Fn(&[Option<f64>]) -> Option<f64>,
+    ) -> Result<Value, String> {
+        let mut arrays = values
+            .iter()
+            .enumerate()
+            .filter_map(|(at, value)| match value {
+                Value::Array(all) => Some((at, all)),
+                _ => None,
+            });
+        let Some((at, all)) = arrays.next() else {
+            return Ok(self.combine(values, work));
+        };
+        if arrays.next().is_some() {
+            return Err("stepfleet-local does not combine two arrays of time series".to_owned());
+        }
+        let one = |series: &Series| {
+            let mut values = values.to_vec();
+            values[at] = Value::Series(series.clone());
+            match self.combine(&values, &work) {
+                Value::Series(series) => series,
+                _ => Series::new(),
+            }
+        };
+        Ok(Value::Array(all.iter().map(one).collect()))
     }
 
     /// Period by period; of scalars alone comes a scalar, where there is one.
@@ -81,21 +157,30 @@ impl Evaluation {
     /// As AWS's graphs show it: over the whole range, whether or not the metric
     /// has a datapoint in it.
     fn fill(&self, inner: &Expression, filler: &Filler) -> Result<Value, String> {
-        let inner = self.value(inner)?;
         let filler = match filler {
             Filler::Value(value) => Some(self.value(value)?),
             Filler::Repeat => None,
         };
-        let mut last = None;
-        let filled = self.range.periods().filter_map(|period| {
-            let value = inner.at(period).or_else(|| match &filler {
-                Some(filler) => filler.at(period),
-                None => last,
+        let filled = |inner: &Value| {
+            let mut last = None;
+            let filled = self.range.periods().filter_map(|period| {
+                let value = inner.at(period).or_else(|| match &filler {
+                    Some(filler) => filler.at(period),
+                    None => last,
+                });
+                last = value;
+                Some((period, value?))
             });
-            last = value;
-            Some((period, value?))
-        });
-        Ok(Value::Series(filled.collect()))
+            filled.collect::<Series>()
+        };
+        Ok(match self.value(inner)? {
+            Value::Array(all) => Value::Array(
+                all.into_iter()
+                    .map(|series| filled(&Value::Series(series)))
+                    .collect(),
+            ),
+            one => Value::Series(filled(&one)),
+        })
     }
 }
 

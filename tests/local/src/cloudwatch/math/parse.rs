@@ -1,6 +1,6 @@
 //! From text to an [`Expression`].
 
-use super::{Expression, Filler, Operator};
+use super::{Expression, Filler, Operator, Reduction};
 
 /// How deep parentheses and functions may nest.
 const DEPTH: usize = 64;
@@ -9,7 +9,10 @@ const DEPTH: usize = 64;
 enum Token {
     Number(f64),
     Word(String),
+    Text(String),
     Operator(Operator),
+    OpenArray,
+    CloseArray,
     Open,
     Close,
     Comma,
@@ -34,13 +37,16 @@ fn said(token: &Token) -> String {
         Token::Number(number) => format!("the number {number}"),
         Token::Word(word) => format!("{word:?}"),
         Token::Operator(operator) => format!("the operator {operator:?}"),
+        Token::Text(text) => format!("the text {text:?}"),
+        Token::OpenArray => "[".to_owned(),
+        Token::CloseArray => "]".to_owned(),
         Token::Open => "(".to_owned(),
         Token::Close => ")".to_owned(),
         Token::Comma => "a comma".to_owned(),
     }
 }
 
-const SYMBOLS: [(&str, Token); 17] = [
+const SYMBOLS: [(&str, Token); 19] = [
     ("==", Token::Operator(Operator::Equal)),
     ("!=", Token::Operator(Operator::NotEqual)),
     ("<=", Token::Operator(Operator::LessOrEqual)),
@@ -55,6 +61,8 @@ const SYMBOLS: [(&str, Token); 17] = [
     ("/", Token::Operator(Operator::Divide)),
     ("(", Token::Open),
     (")", Token::Close),
+    ("[", Token::OpenArray),
+    ("]", Token::CloseArray),
     (",", Token::Comma),
     ("AND", Token::Operator(Operator::And)),
     ("OR", Token::Operator(Operator::Or)),
@@ -77,6 +85,9 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
             let symbol = SYMBOLS.iter().find(|(symbol, _)| *symbol == text);
             let token = symbol.map_or_else(|| Token::Word(text.to_owned()), |(_, t)| t.clone());
             (token, length)
+        } else if let Some(text) = rest.strip_prefix('"') {
+            let length = text.find('"').ok_or("a text without its end")?;
+            (Token::Text(text[..length].to_owned()), length + 2)
         } else {
             let symbol = SYMBOLS.iter().find(|(symbol, _)| rest.starts_with(symbol));
             let (symbol, token) =
@@ -88,6 +99,13 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
     }
     Ok(tokens)
 }
+
+const REDUCTIONS: [(&str, Reduction); 4] = [
+    ("SUM", Reduction::Sum),
+    ("AVG", Reduction::Average),
+    ("MIN", Reduction::Minimum),
+    ("MAX", Reduction::Maximum),
+];
 
 struct Parser {
     tokens: Vec<Token>,
@@ -147,6 +165,7 @@ impl Parser {
                 self.expect(&Token::Close)?;
                 Ok(inner)
             }
+            Some(Token::OpenArray) => self.array(),
             Some(Token::Word(word)) if self.peek() == Some(&Token::Open) => self.function(&word),
             Some(Token::Word(word)) if word.starts_with(|c: char| c.is_ascii_lowercase()) => {
                 Ok(Expression::Id(word))
@@ -175,14 +194,44 @@ impl Parser {
                 self.expect(&Token::Comma)?;
                 Expression::Fill(Box::new(inner), self.filler()?)
             }
+            "METRICS" => Expression::Metrics(match self.peek() {
+                Some(Token::Text(text)) => {
+                    let text = text.clone();
+                    self.next += 1;
+                    text
+                }
+                _ => String::new(),
+            }),
+            "PERIOD" => match self.take() {
+                Some(Token::Word(id)) if id.starts_with(|c: char| c.is_ascii_lowercase()) => {
+                    Expression::Period(id)
+                }
+                _ => return Err("PERIOD takes the id of a metric".to_owned()),
+            },
             other => {
-                return Err(format!(
-                    "stepfleet-local has no function {other} in metric math, only IF and FILL"
-                ));
+                let reduction = REDUCTIONS.iter().find(|(name, _)| *name == other);
+                let (_, reduction) = reduction.ok_or_else(|| {
+                    format!(
+                        "stepfleet-local has no function {other} in metric math, only IF, FILL, \
+                         SUM, AVG, MIN, MAX, PERIOD and METRICS"
+                    )
+                })?;
+                Expression::Reduce(*reduction, Box::new(self.expression(0)?))
             }
         };
         self.expect(&Token::Close)?;
         Ok(expression)
+    }
+
+    /// Behind its opening bracket.
+    fn array(&mut self) -> Result<Expression, String> {
+        let mut all = vec![self.expression(0)?];
+        while self.peek() == Some(&Token::Comma) {
+            self.next += 1;
+            all.push(self.expression(0)?);
+        }
+        self.expect(&Token::CloseArray)?;
+        Ok(Expression::Array(all))
     }
 
     fn filler(&mut self) -> Result<Filler, String> {
