@@ -10,7 +10,7 @@ use crate::batch::Batch;
 use crate::call::{CallError, failed};
 use crate::config::Commit;
 use crate::outside::{
-    Answer, BadFile, Description, LedgerRow, Loaded, State, Statement, Warehouse,
+    Answer, BadFile, Description, Ledger, LedgerRow, Loaded, State, Statement, Warehouse,
 };
 use crate::sql;
 
@@ -39,6 +39,8 @@ macro_rules! connected {
             WarehouseTarget::Cluster { identifier, user } => request
                 .cluster_identifier(identifier)
                 .set_db_user(user.clone()),
+            // Refused with the catalogue, before anybody asks.
+            WarehouseTarget::Postgres { .. } => request,
         }
     }};
 }
@@ -169,6 +171,32 @@ impl DataApi {
     }
 }
 
+impl Ledger for DataApi {
+    async fn ledger(&self, table: &str, bucket: &str, keys: &[String]) -> Answer<Vec<LedgerRow>> {
+        let mut rows = Vec::new();
+        for keys in keys.chunks(KEYS) {
+            let mut parameters = vec![
+                ("table_name".to_owned(), table.to_owned()),
+                ("bucket".to_owned(), bucket.to_owned()),
+            ];
+            let named = keys.iter().enumerate();
+            parameters.extend(named.map(|(at, key)| (format!("key{at}"), key.clone())));
+            for row in self.run(&sql::ledger(keys.len()), &parameters).await? {
+                let [batch_id, key, etag, dt, verified, bytes] = columns(row)?;
+                rows.push(LedgerRow {
+                    batch_id,
+                    key,
+                    etag,
+                    dt,
+                    bytes: number(&bytes)?,
+                    verified: verified == "1",
+                });
+            }
+        }
+        Ok(rows)
+    }
+}
+
 impl Warehouse for DataApi {
     async fn submit(&self, batch: &Batch, token: &str) -> Answer<String> {
         let role = self.warehouse.copy_role.as_deref();
@@ -235,30 +263,6 @@ impl Warehouse for DataApi {
                 .map(aws_sdk_redshiftdata::types::SubStatementData::redshift_query_id)
                 .filter(|query| *query > 0),
         })
-    }
-
-    async fn ledger(&self, table: &str, bucket: &str, keys: &[String]) -> Answer<Vec<LedgerRow>> {
-        let mut rows = Vec::new();
-        for keys in keys.chunks(KEYS) {
-            let mut parameters = vec![
-                ("table_name".to_owned(), table.to_owned()),
-                ("bucket".to_owned(), bucket.to_owned()),
-            ];
-            let named = keys.iter().enumerate();
-            parameters.extend(named.map(|(at, key)| (format!("key{at}"), key.clone())));
-            for row in self.run(&sql::ledger(keys.len()), &parameters).await? {
-                let [batch_id, key, etag, dt, verified, bytes] = columns(row)?;
-                rows.push(LedgerRow {
-                    batch_id,
-                    key,
-                    etag,
-                    dt,
-                    bytes: number(&bytes)?,
-                    verified: verified == "1",
-                });
-            }
-        }
-        Ok(rows)
     }
 
     async fn ledgered_files(&self, batch_id: &str) -> Answer<u64> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use stepfleet_activity::catalogue::{Activity, not_one_of, read_config};
+use stepfleet_activity::catalogue::{Activity, WarehouseTarget, not_one_of, read_config};
 use stepfleet_activity::{Catalogue, ConfigFault};
 
 use crate::input::LoadInput;
@@ -25,6 +25,16 @@ pub enum SetUpError {
         activity: String,
         /// All faults, in a line.
         faults: String,
+    },
+    /// The variable with a PostgreSQL's password is not set.
+    #[error(
+        "activity {activity}: the environment has no variable {variable}, which the warehouse names as its password_env"
+    )]
+    NoPassword {
+        /// The activity's name in the catalogue.
+        activity: String,
+        /// The variable's name.
+        variable: String,
     },
     /// The config names a warehouse that the catalogue does not have.
     #[error(
@@ -296,7 +306,14 @@ pub(crate) fn schema() -> Value {
 /// Whether `config` can be read, and its warehouse is one of the catalogue's.
 pub(crate) fn check(value: &Value, catalogue: &Catalogue) -> Result<(), Vec<ConfigFault>> {
     let config = LoadConfig::read(value)?;
-    if catalogue.warehouses.contains_key(&config.warehouse) {
+    if let Some(warehouse) = catalogue.warehouses.get(&config.warehouse) {
+        let postgres = matches!(warehouse.target, WarehouseTarget::Postgres { .. });
+        if postgres && config.commit == Commit::Procedure {
+            let message =
+                "found `procedure`, which is Redshift's; a PostgreSQL gets a transaction a file"
+                    .to_owned();
+            return Err(vec![fault("commit", message)]);
+        }
         return Ok(());
     }
     let known = catalogue.warehouses.keys().map(String::as_str);
