@@ -93,7 +93,6 @@ async fn a_lost_ok_is_healed_by_reading_the_alarms_again() {
 }
 
 #[tokio::test(start_paused = true)]
-#[tokio::test(start_paused = true)]
 async fn signals_that_come_late_repeat_or_lose_their_order_change_nothing() {
     let world = World::new();
     let running = start(&world, OURS);
