@@ -42,9 +42,10 @@ pub(super) fn fragment(status: &Status, show: Show) -> String {
     out.push_str(&rows::deployments(&status.deployments));
     out.push_str("</div><div class=\"columns\">");
     out.push_str(&rows::runs(&status.runs, show));
+    out.push_str("<div class=\"columns\">");
     out.push_str(&alarms(&status.alarms));
     out.push_str(&decisions(&status.decisions));
-    out.push_str("</div>");
+    out.push_str("</div></div>");
     out
 }
 

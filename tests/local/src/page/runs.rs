@@ -9,7 +9,7 @@ use crate::sfn::StepFunctions;
 use std::sync::Arc;
 
 /// How many executions the page lists.
-const LISTED: usize = 20;
+const LISTED: usize = 12;
 /// How many events of one execution are shown.
 const EVENTS: usize = 500;
 
