@@ -3,7 +3,7 @@
 use super::*;
 
 /// What `/readyz` says, without what has not happened yet.
-fn unready(running: &Running) -> String {
+pub(super) fn unready(running: &Running) -> String {
     running.shared.why_unready().unwrap_or_default()
 }
 

@@ -1,5 +1,6 @@
 //! Messages: when they are deleted, and what late or lost ones change.
 
+use super::readiness::unready;
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -92,7 +93,6 @@ async fn a_lost_ok_is_healed_by_reading_the_alarms_again() {
     );
 }
 
-#[tokio::test(start_paused = true)]
 #[tokio::test(start_paused = true)]
 async fn signals_that_come_late_repeat_or_lose_their_order_change_nothing() {
     let world = World::new();
