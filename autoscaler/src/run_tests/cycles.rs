@@ -76,6 +76,7 @@ async fn who_stands_by_does_nothing_and_starts_at_once_when_it_leads() {
     );
 }
 
+#[tokio::test(start_paused = true)]
 async fn alarms_that_cannot_be_read_are_asked_for_again_and_stay_unknown() {
     let world = World::new();
     let running = start(&world, OURS);
