@@ -21,6 +21,7 @@ mod plan_loads;
 mod postgres;
 mod redshift;
 mod reprocess;
+mod rows;
 mod s3;
 pub mod setup;
 mod signals;

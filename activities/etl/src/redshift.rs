@@ -12,6 +12,7 @@ use crate::config::Commit;
 use crate::outside::{
     Answer, BadFile, Description, Ledger, LedgerRow, Loaded, State, Statement, Warehouse,
 };
+use crate::rows::{columns, first_of_each, loaded, number, unexpected};
 use crate::sql;
 
 /// The Data API client that the loader is given.
@@ -362,49 +363,5 @@ fn text(field: &Field) -> String {
         Field::DoubleValue(number) => number.to_string(),
         Field::BooleanValue(value) => u8::from(*value).to_string(),
         _ => String::new(),
-    }
-}
-
-fn columns<const N: usize>(row: Vec<String>) -> Answer<[String; N]> {
-    row.try_into()
-        .map_err(|row: Vec<String>| unexpected(format!("{} columns, not {N}", row.len())))
-}
-
-/// The first place of each file; the rows are ordered.
-fn first_of_each(rows: Vec<Vec<String>>) -> Answer<Vec<BadFile>> {
-    let mut files: Vec<BadFile> = Vec::new();
-    for row in rows {
-        // They are of fixed length in the warehouse, and padded.
-        let [file, line, column, reason] = columns(row)?.map(|text| text.trim_end().to_owned());
-        if files.last().is_none_or(|last| last.file != file) {
-            files.push(BadFile {
-                file,
-                line,
-                column,
-                reason,
-            });
-        }
-    }
-    Ok(files)
-}
-
-fn loaded(row: Vec<String>) -> Answer<Loaded> {
-    let [files, rows] = columns(row)?;
-    Ok(Loaded {
-        files: number(&files)?,
-        rows: number(&rows)?,
-    })
-}
-
-fn number(text: &str) -> Answer<u64> {
-    text.parse()
-        .map_err(|_| unexpected(format!("{text:?}, which is not a number")))
-}
-
-fn unexpected(found: String) -> CallError {
-    CallError {
-        what: "read a result".to_owned(),
-        reason: format!("the warehouse answered with {found}"),
-        class: Class::Permanent,
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! The scenarios are one test binary, `scenarios`. Each starts a
 //! `stepfleet-local` of its own, on free ports. Those that only speak AWS
-//! (`crash`, `duplicate`, `drain`) take another endpoint by the variable
+//! (`crash`, `duplicate`, `drain`, `standing`) take another endpoint by the variable
 //! `STEPFLEET_ENDPOINT`, which has to answer for account 123456789012 in
 //! eu-west-1, as `stepfleet-local serve` does; what they make there has names
 //! of its own, and stays.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_cloudwatch::types::MetricAlarm;
 use aws_sdk_s3::types::{NotificationConfiguration, QueueConfiguration};
 use aws_sdk_sfn::types::ExecutionStatus;
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -49,6 +50,18 @@ async fn arrivals(world: &World) -> String {
     url
 }
 
+/// An alarm that setting up has made.
+async fn alarm(world: &World, name: &str) -> MetricAlarm {
+    let cloudwatch = aws_sdk_cloudwatch::Client::new(&crate::world::config(&world.endpoint).await);
+    let described = cloudwatch.describe_alarms().alarm_names(name).send().await;
+    let alarms = described
+        .expect("a description")
+        .metric_alarms
+        .unwrap_or_default();
+    let [alarm] = <[MetricAlarm; 1]>::try_from(alarms).expect("one alarm");
+    alarm
+}
+
 /// What the catalogue says of a target.
 fn load(target: &Target<'_>) -> String {
     let input = target.input();
@@ -70,11 +83,18 @@ async fn files_that_s3_announces_are_loaded_until_none_is_left() {
         let load = load(&targets[0]);
         // One file a run: the machine goes on until none is left.
         format!(
-            "warehouse: main, max_files: 1, loads: [{load}], trigger: {{queue: \"{queue}\", debounce: 1s}}"
+            "warehouse: main, max_files: 1, loads: [{load}], trigger: {{queue: \"{queue}\", debounce: 1s}}, watch: {{topic: \"arn:aws:sns:{REGION}:{ACCOUNT}:alerts\", for: 1m, not_falling: 3m}}"
         )
     };
     world.set_up_as(&["load".to_owned()], &config).await;
     let target = world.target("odd");
+    let alarms = [("unprocessed", 1, 1), ("not-falling", 3, 2)];
+    for (about, periods, datapoints) in alarms {
+        let name = format!("{}-load-{}-{about}", world.fleet(), target.table());
+        let alarm = alarm(&world, &name).await;
+        let found = (alarm.evaluation_periods(), alarm.datapoints_to_alarm());
+        assert_eq!(found, (Some(periods), Some(datapoints)), "{alarm:?}");
+    }
     let _worker = world.worker("load", "only").await;
     let mut trigger = world.start_command("trigger");
     target.land(&ODD).await;

@@ -155,8 +155,11 @@ impl World {
     }
 
     /// Makes the PostgreSQL under the one-machine Redshift a warehouse of its own
-    /// kind, `files`.
-    pub(crate) async fn open_postgres(&mut self) {
+    /// kind, `files`; says whether there is one.
+    pub(crate) async fn open_postgres(&mut self) -> bool {
+        if self._server.is_none() {
+            return false;
+        }
         let role = format!("loader_{}", Pid::this());
         let make = format!("CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'e2e'");
         self.query(make).await;
@@ -171,6 +174,7 @@ impl World {
         );
         self.environment
             .insert("E2E_PASSWORD".to_owned(), "e2e".to_owned());
+        true
     }
 
     /// A worker for one activity that reaches AWS at `endpoint`.
