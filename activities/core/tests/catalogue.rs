@@ -162,6 +162,30 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
         "one of them",
     ),
     (
+        "workgroup: analytics",
+        "workgroup: analytics, postgres: db:5432, user: loader",
+        "f:6:21: warehouses.main.workgroup: found `workgroup` beside `postgres`",
+        "Redshift's",
+    ),
+    (
+        "workgroup: analytics",
+        "postgres: db",
+        "f:6:3: warehouses.main.user: found none",
+        "name of a user",
+    ),
+    (
+        "workgroup: analytics",
+        "postgres: \"db:http\", user: loader",
+        "f:6:20: warehouses.main.postgres: found `db:http`",
+        "host:port",
+    ),
+    (
+        "workgroup: analytics",
+        "workgroup: analytics, password_env: PASSWORD",
+        "f:6:46: warehouses.main.password_env: found a `password_env`",
+        "beside `postgres` only",
+    ),
+    (
         "database: dev",
         "database: dev, secret: hunter2",
         "f:6:55: warehouses.main.secret: found a text",

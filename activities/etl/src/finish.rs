@@ -16,13 +16,19 @@ const MOVES: usize = 8;
 /// Moves between two looks at the lease.
 const CHUNK: usize = 64;
 
+/// What moving needs.
+#[derive(Debug)]
+pub(crate) struct Mover<'a, S> {
+    pub(crate) store: &'a S,
+    pub(crate) input: &'a LoadInput,
+    pub(crate) limits: CopyLimits,
+}
+
 /// The two outsides that finishing needs.
 #[derive(Debug)]
 pub(crate) struct Finisher<'a, S, W> {
-    pub(crate) store: &'a S,
+    pub(crate) mover: Mover<'a, S>,
     pub(crate) warehouse: &'a W,
-    pub(crate) input: &'a LoadInput,
-    pub(crate) limits: CopyLimits,
 }
 
 impl<S: ObjectStore, W: Warehouse> Finisher<'_, S, W> {
@@ -40,18 +46,10 @@ impl<S: ObjectStore, W: Warehouse> Finisher<'_, S, W> {
             .collect();
         let mut verified = BTreeMap::new();
         for batch_id in open {
-            lease.keep(self.store).await?;
+            lease.keep(self.mover.store).await?;
             verified.insert(batch_id, self.verify(batch_id).await?.rows);
         }
-        let mut moved = 0;
-        for rows in rows.chunks(CHUNK) {
-            lease.keep(self.store).await?;
-            // Collected first: a stream over a closure is not provably Send for every lifetime.
-            let moves: Vec<_> = rows.iter().map(|row| self.put_away(row)).collect();
-            let moves = stream::iter(moves);
-            let done: Vec<bool> = moves.buffer_unordered(MOVES).try_collect().await?;
-            moved += done.iter().filter(|moved| **moved).count() as u64;
-        }
+        let moved = self.mover.moves(rows, lease).await?;
         Ok((verified.values().sum(), moved))
     }
 
@@ -83,6 +81,26 @@ impl<S: ObjectStore, W: Warehouse> Finisher<'_, S, W> {
             }
             found => Err(unverified(batch_id, ledgered, found)),
         }
+    }
+}
+
+impl<S: ObjectStore> Mover<'_, S> {
+    /// Moves loaded files away; gives how many.
+    pub(crate) async fn moves(
+        &self,
+        rows: &[LedgerRow],
+        lease: &mut Lease,
+    ) -> Result<u64, ActivityError> {
+        let mut moved = 0;
+        for rows in rows.chunks(CHUNK) {
+            lease.keep(self.store).await?;
+            // Collected first: a stream over a closure is not provably Send for every lifetime.
+            let moves: Vec<_> = rows.iter().map(|row| self.put_away(row)).collect();
+            let moves = stream::iter(moves);
+            let done: Vec<bool> = moves.buffer_unordered(MOVES).try_collect().await?;
+            moved += done.iter().filter(|moved| **moved).count() as u64;
+        }
+        Ok(moved)
     }
 
     /// Copies to `processed/`, then deletes; an object that was replaced is a

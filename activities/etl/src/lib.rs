@@ -13,12 +13,15 @@ mod isolate;
 mod lease;
 mod load;
 mod metrics;
+mod one_by_one;
 mod outside;
 mod parts;
 mod plan;
 mod plan_loads;
+mod postgres;
 mod redshift;
 mod reprocess;
+mod rows;
 mod s3;
 pub mod setup;
 mod signals;
@@ -42,7 +45,7 @@ pub use trigger::{Trigger, TriggerClients};
 pub fn handlers() -> Vec<HandlerSpec> {
     let load = HandlerSpec {
         name: setup::S3_LOAD_HANDLER,
-        summary: "Loads the files of an S3 prefix into a Redshift table, each exactly once",
+        summary: "Loads the files of an S3 prefix into a table of Redshift or PostgreSQL, each exactly once",
         cancel: CancelSafety::CancelSafe,
         config_schema: config::schema,
         input_schema: input::schema,

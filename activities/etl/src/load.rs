@@ -8,12 +8,15 @@ use stepfleet_activity::{ActivityError, Area, Catalogue, Clock, SystemClock, Tas
 use crate::batch::Batch;
 use crate::config::{LoadConfig, SetUpError};
 use crate::failed::{Reject, SetAside};
-use crate::finish::Finisher;
+use crate::finish::{Finisher, Mover};
 use crate::input::{LoadInput, LoadOutput};
 use crate::isolate::Isolated;
 use crate::lease::Lease;
-use crate::outside::{At, Conditional, LedgerRow, Object, ObjectStore, PutIf, Signals, Warehouse};
+use crate::outside::{
+    At, Conditional, Ledger, LedgerRow, Object, ObjectStore, PutIf, Signals, Warehouse,
+};
 use crate::parts::CopyLimits;
+use crate::postgres::Postgres;
 use crate::redshift::{self, DataApi};
 use crate::signals::Outlets;
 use crate::{metrics, plan, s3, sns};
@@ -34,7 +37,16 @@ pub struct Clients {
 /// The handler `etl.s3-load`.
 #[derive(Debug, Clone)]
 pub struct S3Load {
-    loader: Arc<Loader<s3::Client, DataApi, Outlets>>,
+    loader: Kind,
+}
+
+/// By what the warehouse is.
+#[derive(Debug, Clone)]
+enum Kind {
+    /// Many files in one COPY.
+    Redshift(Arc<Loader<s3::Client, DataApi, Outlets>>),
+    /// One file after another.
+    Postgres(Arc<Loader<s3::Client, Postgres, Outlets>>),
 }
 
 impl S3Load {
@@ -56,19 +68,19 @@ impl S3Load {
                 known: known.join(", "),
             });
         };
-        Ok(Self {
-            loader: Arc::new(Loader {
-                store: clients.s3,
-                warehouse: DataApi::new(clients.redshiftdata, warehouse.clone()).by(config.commit),
-                signals: Outlets {
-                    cloudwatch: clients.cloudwatch,
-                    sns: clients.sns,
-                },
-                clock: Arc::new(SystemClock),
-                config,
-                limits: CopyLimits::default(),
-            }),
-        })
+        let redshiftdata = clients.redshiftdata.clone();
+        let commit = config.commit;
+        let loader = match Postgres::new(warehouse).map_err(|variable| SetUpError::NoPassword {
+            activity: activity.name.clone(),
+            variable,
+        })? {
+            Some(postgres) => Kind::Postgres(Arc::new(loader(clients, config, postgres))),
+            None => {
+                let warehouse = DataApi::new(redshiftdata, warehouse.clone()).by(commit);
+                Kind::Redshift(Arc::new(loader(clients, config, warehouse)))
+            }
+        };
+        Ok(Self { loader })
     }
 
     /// Loads what is due, once. Dropping the future leaves nothing half-done: a
@@ -82,7 +94,24 @@ impl S3Load {
         input: LoadInput,
         context: TaskContext,
     ) -> Result<LoadOutput, ActivityError> {
-        self.loader.run(&input, &context).await
+        match &self.loader {
+            Kind::Redshift(loader) => loader.run(&input, &context).await,
+            Kind::Postgres(loader) => loader.run_one_by_one(&input, &context).await,
+        }
+    }
+}
+
+fn loader<W>(clients: Clients, config: LoadConfig, warehouse: W) -> Loader<s3::Client, W, Outlets> {
+    Loader {
+        store: clients.s3,
+        warehouse,
+        signals: Outlets {
+            cloudwatch: clients.cloudwatch,
+            sns: clients.sns,
+        },
+        clock: Arc::new(SystemClock),
+        config,
+        limits: CopyLimits::default(),
     }
 }
 
@@ -99,57 +128,58 @@ pub(crate) struct Loader<S, W, N> {
 
 /// What one run has listed and not loaded.
 #[derive(Debug)]
-struct Tally {
-    waiting: Vec<Object>,
+pub(crate) struct Tally {
+    pub(crate) waiting: Vec<Object>,
 }
 
 impl Tally {
-    fn loaded(&mut self, rows: &[LedgerRow]) {
+    pub(crate) fn loaded(&mut self, rows: &[LedgerRow]) {
         self.waiting
             .retain(|object| !rows.iter().any(|row| is_of(row, object)));
     }
 
-    fn set_aside(&mut self, files: &[Object]) {
+    pub(crate) fn set_aside(&mut self, files: &[Object]) {
         self.waiting.retain(|object| !files.contains(object));
     }
 }
 
-impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
-    pub(crate) async fn run(
+/// What every way of loading begins and ends with.
+impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
+    /// Takes the lease, and lists. The metric is published on every tick, so a
+    /// lease that is not to be had comes as a part of the answer.
+    pub(crate) async fn begin(
         &self,
         input: &LoadInput,
         context: &TaskContext,
-    ) -> Result<LoadOutput, ActivityError> {
+    ) -> Result<(Result<Option<Lease>, ActivityError>, Tally), ActivityError> {
         input.check()?;
         let terms = (context.attempt.clone(), self.config.lease);
         let lease = Lease::acquire(&self.store, input, terms, Arc::clone(&self.clock)).await;
-        // The metric is published on every tick, also where the lease is not to be had.
         let listed = self
             .store
             .list(&input.bucket, &input.key("incoming", ""))
             .await;
-        let listed = match listed {
-            Ok(listed) => plan::files(input, listed),
+        match listed {
+            Ok(listed) => {
+                let waiting = plan::files(input, listed);
+                Ok((lease.map_err(ActivityError::from), Tally { waiting }))
+            }
             Err(error) => {
                 if let Ok(Some(lease)) = lease {
                     lease.release(&self.store).await;
                 }
-                return Err(error.into());
+                Err(error.into())
             }
-        };
-        let mut tally = Tally { waiting: listed };
-        let result = match lease {
-            Ok(Some(mut lease)) => {
-                let result = self.load(input, (&mut lease, context), &mut tally).await;
-                lease.release(&self.store).await;
-                result
-            }
-            Ok(None) => Ok(LoadOutput {
-                held: true,
-                ..LoadOutput::default()
-            }),
-            Err(error) => Err(error.into()),
-        };
+        }
+    }
+
+    /// Publishes what waits now, whatever came of the load.
+    pub(crate) async fn end(
+        &self,
+        input: &LoadInput,
+        tally: &Tally,
+        result: Result<LoadOutput, ActivityError>,
+    ) -> Result<LoadOutput, ActivityError> {
         let waiting = plan::unprocessed(&tally.waiting, self.clock.now());
         if let Err(error) = self.signals.publish(&input.table, waiting).await {
             tracing::warn!(%error, "the metrics were not published");
@@ -160,6 +190,59 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
         })
     }
 
+    pub(crate) async fn set_aside(
+        &self,
+        input: &LoadInput,
+        rejects: &[Reject],
+        lease: &mut Lease,
+    ) -> Result<Vec<Object>, ActivityError> {
+        let aside = SetAside {
+            store: &self.store,
+            signals: &self.signals,
+            notify: self.config.notify.as_ref(),
+            input,
+            limits: self.limits,
+            clock: &*self.clock,
+        };
+        aside.run(rejects, lease).await
+    }
+
+    pub(crate) fn mover<'a>(&'a self, input: &'a LoadInput) -> Mover<'a, S> {
+        Mover {
+            store: &self.store,
+            input,
+            limits: self.limits,
+        }
+    }
+}
+
+/// What somebody answers who finds the table held.
+pub(crate) fn held() -> LoadOutput {
+    LoadOutput {
+        held: true,
+        ..LoadOutput::default()
+    }
+}
+
+impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
+    pub(crate) async fn run(
+        &self,
+        input: &LoadInput,
+        context: &TaskContext,
+    ) -> Result<LoadOutput, ActivityError> {
+        let (lease, mut tally) = self.begin(input, context).await?;
+        let result = match lease {
+            Ok(Some(mut lease)) => {
+                let result = self.load(input, (&mut lease, context), &mut tally).await;
+                lease.release(&self.store).await;
+                result
+            }
+            Ok(None) => Ok(held()),
+            Err(error) => Err(error),
+        };
+        self.end(input, &tally, result).await
+    }
+
     async fn load(
         &self,
         input: &LoadInput,
@@ -167,10 +250,8 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
         tally: &mut Tally,
     ) -> Result<LoadOutput, ActivityError> {
         let finisher = Finisher {
-            store: &self.store,
+            mover: self.mover(input),
             warehouse: &self.warehouse,
-            input,
-            limits: self.limits,
         };
         let (leftovers, fresh) = self.split(input, &tally.waiting).await?;
         tally.loaded(&leftovers);
@@ -203,26 +284,30 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
         })
     }
 
-    async fn set_aside(
-        &self,
-        input: &LoadInput,
-        rejects: &[Reject],
-        lease: &mut Lease,
-    ) -> Result<Vec<Object>, ActivityError> {
-        let aside = SetAside {
-            store: &self.store,
-            signals: &self.signals,
-            notify: self.config.notify.as_ref(),
-            input,
-            limits: self.limits,
-            clock: &*self.clock,
-        };
-        aside.run(rejects, lease).await
+    /// Manifest and file list; what is there already is the same, by its name.
+    pub(crate) async fn write(&self, batch: &Batch) -> Result<(), ActivityError> {
+        let objects = [
+            (batch.manifest_key(), batch.manifest()),
+            (batch.list_key(), batch.list()),
+        ];
+        for (key, body) in objects {
+            let at = At {
+                bucket: &batch.input.bucket,
+                key: &key,
+            };
+            if self.store.put(at, body, PutIf::Absent).await? == Conditional::Missing {
+                let cause = format!("the bucket {} does not exist", batch.input.bucket);
+                return Err(ActivityError::permanent(Area::LOAD, cause));
+            }
+        }
+        Ok(())
     }
+}
 
+impl<S: ObjectStore, W: Ledger, N: Signals> Loader<S, W, N> {
     /// Goes through the settled files, oldest first, until there are enough for
     /// a batch: which are in the ledger, and which are not.
-    async fn split(
+    pub(crate) async fn split(
         &self,
         input: &LoadInput,
         files: &[Object],
@@ -250,25 +335,6 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
             }
         }
         Ok((leftovers, fresh))
-    }
-
-    /// Manifest and file list; what is there already is the same, by its name.
-    pub(crate) async fn write(&self, batch: &Batch) -> Result<(), ActivityError> {
-        let objects = [
-            (batch.manifest_key(), batch.manifest()),
-            (batch.list_key(), batch.list()),
-        ];
-        for (key, body) in objects {
-            let at = At {
-                bucket: &batch.input.bucket,
-                key: &key,
-            };
-            if self.store.put(at, body, PutIf::Absent).await? == Conditional::Missing {
-                let cause = format!("the bucket {} does not exist", batch.input.bucket);
-                return Err(ActivityError::permanent(Area::LOAD, cause));
-            }
-        }
-        Ok(())
     }
 }
 

@@ -78,6 +78,14 @@ impl Alarm {
     /// and are not fewer than in the one before.
     const NOT_FALLING: &str = "IF(waiting > 0, IF(DIFF(waiting) < 0, 0, 1), 0)";
 
+    /// In the first minute of a range nobody knows what was before.
+    fn datapoints(&self) -> i32 {
+        match self.kind {
+            AlarmKind::Above(_) => self.minutes,
+            AlarmKind::NotFalling => (self.minutes - 1).max(1),
+        }
+    }
+
     fn description(&self) -> String {
         match self.kind {
             AlarmKind::Above(count) => format!(
@@ -105,7 +113,7 @@ pub(crate) async fn put_alarm(client: &Client, alarm: &Alarm) -> Answer<()> {
         .alarm_actions(&alarm.topic)
         .ok_actions(&alarm.topic)
         .evaluation_periods(alarm.minutes)
-        .datapoints_to_alarm(alarm.minutes)
+        .datapoints_to_alarm(alarm.datapoints())
         // Every tick publishes: where nothing comes, nobody ticks, and that is
         // not known to be well.
         .treat_missing_data("missing");

@@ -202,8 +202,40 @@ pub(crate) struct BadFile {
     pub(crate) reason: String,
 }
 
-/// The warehouse, in the loader's terms.
-pub(crate) trait Warehouse: Clone + Send + Sync + 'static {
+/// Which files are loaded: the one authority on it.
+pub(crate) trait Ledger: Clone + Send + Sync + 'static {
+    /// The ledger's rows for these keys of a table and a bucket, with any ETag.
+    fn ledger(
+        &self,
+        table: &str,
+        bucket: &str,
+        keys: &[String],
+    ) -> impl Future<Output = Answer<Vec<LedgerRow>>> + Send;
+}
+
+/// What came of a file that was loaded by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FileOutcome {
+    /// Its rows, so many, and its row in the ledger are in.
+    Loaded(u64),
+    /// It was in the ledger already, and nothing was done.
+    Already,
+    /// It cannot be loaded, and nothing of it stays.
+    Bad(BadFile),
+}
+
+/// A target that takes one file at a time.
+pub(crate) trait FileTarget: Ledger {
+    /// Loads the one file of a batch, and notes it in the ledger, in one transaction.
+    fn load(
+        &self,
+        batch: &Batch,
+        body: Vec<u8>,
+    ) -> impl Future<Output = Answer<FileOutcome>> + Send;
+}
+
+/// A warehouse that loads many files at once.
+pub(crate) trait Warehouse: Ledger {
     /// Submits the load as one transaction under the batch's name; the same
     /// token answers with the statement that it has made before.
     fn submit(&self, batch: &Batch, token: &str) -> impl Future<Output = Answer<String>> + Send;
@@ -213,13 +245,6 @@ pub(crate) trait Warehouse: Clone + Send + Sync + 'static {
     fn cancel(&self, id: &str) -> impl Future<Output = Answer<()>> + Send;
     /// Where a statement is.
     fn describe(&self, id: &str) -> impl Future<Output = Answer<Description>> + Send;
-    /// The ledger's rows for these keys of a table and a bucket, with any ETag.
-    fn ledger(
-        &self,
-        table: &str,
-        bucket: &str,
-        keys: &[String],
-    ) -> impl Future<Output = Answer<Vec<LedgerRow>>> + Send;
     /// How many files of a batch the ledger has.
     fn ledgered_files(&self, batch_id: &str) -> impl Future<Output = Answer<u64>> + Send;
     /// What a COPY loaded.

@@ -10,8 +10,9 @@ use crate::batch::Batch;
 use crate::call::{CallError, failed};
 use crate::config::Commit;
 use crate::outside::{
-    Answer, BadFile, Description, LedgerRow, Loaded, State, Statement, Warehouse,
+    Answer, BadFile, Description, Ledger, LedgerRow, Loaded, State, Statement, Warehouse,
 };
+use crate::rows::{columns, first_of_each, loaded, number, unexpected};
 use crate::sql;
 
 /// The Data API client that the loader is given.
@@ -39,6 +40,8 @@ macro_rules! connected {
             WarehouseTarget::Cluster { identifier, user } => request
                 .cluster_identifier(identifier)
                 .set_db_user(user.clone()),
+            // Refused with the catalogue, before anybody asks.
+            WarehouseTarget::Postgres { .. } => request,
         }
     }};
 }
@@ -169,6 +172,32 @@ impl DataApi {
     }
 }
 
+impl Ledger for DataApi {
+    async fn ledger(&self, table: &str, bucket: &str, keys: &[String]) -> Answer<Vec<LedgerRow>> {
+        let mut rows = Vec::new();
+        for keys in keys.chunks(KEYS) {
+            let mut parameters = vec![
+                ("table_name".to_owned(), table.to_owned()),
+                ("bucket".to_owned(), bucket.to_owned()),
+            ];
+            let named = keys.iter().enumerate();
+            parameters.extend(named.map(|(at, key)| (format!("key{at}"), key.clone())));
+            for row in self.run(&sql::ledger(keys.len()), &parameters).await? {
+                let [batch_id, key, etag, dt, verified, bytes] = columns(row)?;
+                rows.push(LedgerRow {
+                    batch_id,
+                    key,
+                    etag,
+                    dt,
+                    bytes: number(&bytes)?,
+                    verified: verified == "1",
+                });
+            }
+        }
+        Ok(rows)
+    }
+}
+
 impl Warehouse for DataApi {
     async fn submit(&self, batch: &Batch, token: &str) -> Answer<String> {
         let role = self.warehouse.copy_role.as_deref();
@@ -235,30 +264,6 @@ impl Warehouse for DataApi {
                 .map(aws_sdk_redshiftdata::types::SubStatementData::redshift_query_id)
                 .filter(|query| *query > 0),
         })
-    }
-
-    async fn ledger(&self, table: &str, bucket: &str, keys: &[String]) -> Answer<Vec<LedgerRow>> {
-        let mut rows = Vec::new();
-        for keys in keys.chunks(KEYS) {
-            let mut parameters = vec![
-                ("table_name".to_owned(), table.to_owned()),
-                ("bucket".to_owned(), bucket.to_owned()),
-            ];
-            let named = keys.iter().enumerate();
-            parameters.extend(named.map(|(at, key)| (format!("key{at}"), key.clone())));
-            for row in self.run(&sql::ledger(keys.len()), &parameters).await? {
-                let [batch_id, key, etag, dt, verified, bytes] = columns(row)?;
-                rows.push(LedgerRow {
-                    batch_id,
-                    key,
-                    etag,
-                    dt,
-                    bytes: number(&bytes)?,
-                    verified: verified == "1",
-                });
-            }
-        }
-        Ok(rows)
     }
 
     async fn ledgered_files(&self, batch_id: &str) -> Answer<u64> {
@@ -358,49 +363,5 @@ fn text(field: &Field) -> String {
         Field::DoubleValue(number) => number.to_string(),
         Field::BooleanValue(value) => u8::from(*value).to_string(),
         _ => String::new(),
-    }
-}
-
-fn columns<const N: usize>(row: Vec<String>) -> Answer<[String; N]> {
-    row.try_into()
-        .map_err(|row: Vec<String>| unexpected(format!("{} columns, not {N}", row.len())))
-}
-
-/// The first place of each file; the rows are ordered.
-fn first_of_each(rows: Vec<Vec<String>>) -> Answer<Vec<BadFile>> {
-    let mut files: Vec<BadFile> = Vec::new();
-    for row in rows {
-        // They are of fixed length in the warehouse, and padded.
-        let [file, line, column, reason] = columns(row)?.map(|text| text.trim_end().to_owned());
-        if files.last().is_none_or(|last| last.file != file) {
-            files.push(BadFile {
-                file,
-                line,
-                column,
-                reason,
-            });
-        }
-    }
-    Ok(files)
-}
-
-fn loaded(row: Vec<String>) -> Answer<Loaded> {
-    let [files, rows] = columns(row)?;
-    Ok(Loaded {
-        files: number(&files)?,
-        rows: number(&rows)?,
-    })
-}
-
-fn number(text: &str) -> Answer<u64> {
-    text.parse()
-        .map_err(|_| unexpected(format!("{text:?}, which is not a number")))
-}
-
-fn unexpected(found: String) -> CallError {
-    CallError {
-        what: "read a result".to_owned(),
-        reason: format!("the warehouse answered with {found}"),
-        class: Class::Permanent,
     }
 }

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use stepfleet_activity::catalogue::{self, Activity, Catalogue, read_config};
+use stepfleet_activity::Class;
+use stepfleet_activity::catalogue::{self, Activity, Catalogue, WarehouseTarget, read_config};
 
 use crate::call::CallError;
 use crate::metrics::{self, Alarm, AlarmKind};
 use crate::plan_loads::{self, PlanConfig};
+use crate::postgres::Postgres;
 use crate::redshift::DataApi;
 use crate::states::{self, StateMachine};
 use crate::{Commit, LoadConfig, redshift, sql};
@@ -65,6 +67,15 @@ impl fmt::Display for SetupStep {
                 "create or update state machine {} with role {}",
                 machine.name, machine.role_arn
             ),
+            Step::Ledger(name, warehouse)
+                if matches!(warehouse.target, WarehouseTarget::Postgres { .. }) =>
+            {
+                write!(
+                    formatter,
+                    "create schema stepfleet with the ledger of files in PostgreSQL {name}, database {}",
+                    warehouse.database
+                )
+            }
             Step::Ledger(name, warehouse) => write!(
                 formatter,
                 "create schema stepfleet with the ledger and its locks in warehouse {name}, database {}",
@@ -229,7 +240,15 @@ async fn take(clients: &Clients, step: &Step) -> Result<(), CallError> {
     match step {
         Step::Activity(name) => states::create_activity(&clients.sfn, name).await,
         Step::StateMachine(machine) => states::put_state_machine(&clients.sfn, machine).await,
-        Step::Ledger(_, warehouse) => {
+        Step::Ledger(name, warehouse) => {
+            let postgres = Postgres::new(warehouse).map_err(|variable| CallError {
+                what: format!("connect to {name}"),
+                reason: format!("the environment has no variable {variable}"),
+                class: Class::Permanent,
+            })?;
+            if let Some(postgres) = postgres {
+                return postgres.set_up().await;
+            }
             let warehouse = DataApi::new(clients.redshiftdata.clone(), warehouse.clone());
             warehouse.run_all(sql::ddl()).await
         }

@@ -182,11 +182,20 @@ eks.amazonaws.com/role-arn: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
-{{- define "stepfleet.autoscaler.serviceAccountName" -}}
-{{- $account := .Values.autoscaler.serviceAccount -}}
+{{/* The name of a ServiceAccount that there is one of. (list $ "component" serviceAccount) */}}
+{{- define "stepfleet.serviceAccountName" -}}
+{{- $account := index . 2 -}}
 {{- if $account.create -}}
-{{- $account.name | default (include "stepfleet.objectName" (list . "autoscaler")) -}}
+{{- $account.name | default (include "stepfleet.objectName" (list (index . 0) (index . 1))) -}}
 {{- else -}}
 {{- $account.name | default "default" -}}
 {{- end -}}
+{{- end -}}
+
+{{- define "stepfleet.autoscaler.serviceAccountName" -}}
+{{- include "stepfleet.serviceAccountName" (list . "autoscaler" .Values.autoscaler.serviceAccount) -}}
+{{- end -}}
+
+{{- define "stepfleet.trigger.serviceAccountName" -}}
+{{- include "stepfleet.serviceAccountName" (list . "trigger" .Values.trigger.serviceAccount) -}}
 {{- end -}}

@@ -1,11 +1,14 @@
 //! End-to-end scenarios over the real binaries.
 //!
 //! `cargo test` builds no other package's binaries, so the harness builds them
-//! once, by a nested `cargo build` in the same profile and target folder.
+//! once, by a nested `cargo build` in the same profile and target folder. That is
+//! with other features of some dependencies, and so anew: where everything was
+//! built by one `cargo build --workspace --all-targets`, name the folder in
+//! `STEPFLEET_BINARIES`.
 //!
 //! The scenarios are one test binary, `scenarios`. Each starts a
 //! `stepfleet-local` of its own, on free ports. Those that only speak AWS
-//! (`crash`, `duplicate`, `drain`) take another endpoint by the variable
+//! (`crash`, `duplicate`, `drain`, `standing`) take another endpoint by the variable
 //! `STEPFLEET_ENDPOINT`, which has to answer for account 123456789012 in
 //! eu-west-1, as `stepfleet-local serve` does; what they make there has names
 //! of its own, and stays.
@@ -38,13 +41,17 @@ const PACKAGES: [&str; 4] = [
     "stepfleet-autoscaler",
 ];
 
-/// The folder with the binaries, built once in a test run.
+/// The folder with the binaries, built once in a test run, or as they are in the
+/// folder that `STEPFLEET_BINARIES` names.
 ///
 /// # Errors
 /// If cargo does not build them; what it says is in the error.
 pub fn binaries() -> anyhow::Result<&'static Path> {
     static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+    let folder = FOLDER.get_or_init(|| match std::env::var_os("STEPFLEET_BINARIES") {
+        Some(folder) => Ok(folder.into()),
+        None => build().map_err(|error| format!("{error:#}")),
+    });
     folder
         .as_deref()
         .map_err(|error| anyhow::anyhow!("{error}"))

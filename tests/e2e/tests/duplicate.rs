@@ -76,7 +76,7 @@ async fn duplicate(world: &World, target: &Target<'_>, stop: Stop) {
     let activity = stop.activity;
     target.land(&FILES).await;
     let (call, when) = stop.call;
-    let proxy = Proxy::start(&world.endpoint, Some((Call::Named(call), when))).await;
+    let proxy = Proxy::start(&world.endpoint, Some((Call::Named(call.to_owned()), when))).await;
     let first = world.worker_at((activity, "first"), &proxy.url);
     let first = Worker::new(first).await;
     let execution = world.start_execution(activity, &target.input()).await;

@@ -10,6 +10,7 @@ mod fleet;
 mod process;
 mod proxy;
 mod refusals;
+mod standing;
 mod succession;
 mod world;
 

@@ -34,10 +34,10 @@ pub(crate) enum When {
 }
 
 /// A call: by its number, counted from 1, or the first one of a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Call {
     Number(usize),
-    Named(&'static str),
+    Named(String),
 }
 
 /// What passes through to one address.
@@ -143,14 +143,14 @@ impl Shared {
             return None;
         }
         calls.push(name.to_owned());
-        let (call, when) = self.hold?;
+        let (call, when) = self.hold.as_ref()?;
         let meant = match call {
-            Call::Number(number) => number == calls.len(),
+            Call::Number(number) => *number == calls.len(),
             Call::Named(wanted) => {
                 wanted == name && calls.iter().filter(|call| *call == name).count() == 1
             }
         };
-        meant.then_some(when)
+        meant.then_some(*when)
     }
 
     fn note_token(&self, answer: &[u8]) {

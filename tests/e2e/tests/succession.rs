@@ -218,7 +218,7 @@ async fn succession(kill: &Kill) {
     let (_server, scene) = Scene::start().await;
     alarm::set(&scene.cloudwatch, ALARM, StateValue::Alarm).await;
     let (call, when) = kill.call;
-    let proxy = Proxy::start(&scene.cluster, Some((Call::Named(call), when))).await;
+    let proxy = Proxy::start(&scene.cluster, Some((Call::Named(call.to_owned()), when))).await;
     let mut first = scene.autoscaler("first", &proxy.url);
     let held = timeout(LONG, proxy.held()).await;
     assert!(held.is_ok(), "{name}: no step:\n{}", first.process.said());

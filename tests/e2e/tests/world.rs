@@ -37,7 +37,11 @@ pub(crate) struct World {
     environment: Environment,
     pub(crate) endpoint: String,
     heartbeat: &'static str,
-    s3: aws_sdk_s3::Client,
+    /// The lines of warehouses beside `main`.
+    warehouses: String,
+    /// The lines of activities that are no loaders.
+    pub(crate) more: String,
+    pub(crate) s3: aws_sdk_s3::Client,
     data: aws_sdk_redshiftdata::Client,
     sfn: aws_sdk_sfn::Client,
 }
@@ -92,6 +96,8 @@ impl World {
             environment,
             endpoint,
             heartbeat: "30s",
+            warehouses: String::new(),
+            more: String::new(),
         };
         let bucket = world.s3.create_bucket().bucket(&world.fleet).send().await;
         bucket.expect("a bucket");
@@ -120,7 +126,18 @@ impl World {
 
     /// Writes a catalogue of these activities, and makes what `etl-worker setup` does.
     pub(crate) async fn set_up(&mut self, activities: &[String]) {
-        let text = catalogue((&self.fleet, self.heartbeat), activities);
+        self.set_up_as(activities, MAIN).await;
+    }
+
+    /// The same with this config of the loader.
+    pub(crate) async fn set_up_as(&mut self, activities: &[String], config: &str) {
+        let warehouses = &self.warehouses;
+        let mut text = catalogue(
+            (&self.fleet, self.heartbeat),
+            activities,
+            (warehouses, config),
+        );
+        text.push_str(&self.more);
         std::fs::write(self.catalogue(), text).expect("a catalogue");
         self.set_up_catalogue().await;
     }
@@ -135,6 +152,29 @@ impl World {
         let made = made.expect("etl-worker starts");
         let said = String::from_utf8_lossy(&made.stderr);
         assert!(made.status.success(), "{said}");
+    }
+
+    /// Makes the PostgreSQL under the one-machine Redshift a warehouse of its own
+    /// kind, `files`; says whether there is one.
+    pub(crate) async fn open_postgres(&mut self) -> bool {
+        if self._server.is_none() {
+            return false;
+        }
+        let role = format!("loader_{}", Pid::this());
+        let make = format!("CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'e2e'");
+        self.query(make).await;
+        let rows =
+            self.query("SELECT inet_server_port(), current_database()::varchar(63)".to_owned());
+        let rows = rows.await;
+        let [Field::LongValue(port), Field::StringValue(database)] = &rows[..] else {
+            panic!("{rows:?}");
+        };
+        self.warehouses = format!(
+            "  files: {{postgres: \"127.0.0.1:{port}\", user: {role}, password_env: E2E_PASSWORD, database: {database}}}\n"
+        );
+        self.environment
+            .insert("E2E_PASSWORD".to_owned(), "e2e".to_owned());
+        true
     }
 
     /// A worker for one activity that reaches AWS at `endpoint`.
@@ -157,19 +197,31 @@ impl World {
         Process::start("etl-worker", &args, &environment, log)
     }
 
+    /// Another command of the worker's binary, which goes on until it is told to end.
+    pub(crate) fn start_command(&self, name: &str) -> Process {
+        let catalogue = self.catalogue().display().to_string();
+        let args = [name, "--catalogue", catalogue.as_str()];
+        let log = self.dir.path().join(format!("{name}.log"));
+        Process::start("etl-worker", &args, &self.environment, log)
+    }
+
     /// A worker for one activity that polls already.
     pub(crate) async fn worker(&self, activity: &str, name: &str) -> Worker {
         Worker::new(self.worker_at((activity, name), &self.endpoint)).await
     }
 
+    /// A table that [`World::targets`] has made, and its prefix.
+    pub(crate) fn target(&self, name: &str) -> Target<'_> {
+        Target {
+            world: self,
+            name: name.to_owned(),
+            landed: Mutex::default(),
+        }
+    }
+
     /// Makes tables; names are unique within the fleet.
     pub(crate) async fn targets(&self, names: &[String]) -> Vec<Target<'_>> {
-        let target = |name: &String| Target {
-            world: self,
-            name: name.clone(),
-            landed: Mutex::default(),
-        };
-        let targets: Vec<_> = names.iter().map(target).collect();
+        let targets: Vec<_> = names.iter().map(|name| self.target(name)).collect();
         let sqls: Vec<String> = (targets.iter())
             .map(|target| format!("CREATE TABLE {} (id bigint, amount bigint)", target.table()))
             .collect();
@@ -187,6 +239,13 @@ impl World {
 
     /// The one row of numbers that a query gives.
     async fn numbers(&self, sql: String) -> Vec<i64> {
+        let row = self.query(sql).await;
+        let number = |field: &Field| *field.as_long_value().expect("a number");
+        row.iter().map(number).collect()
+    }
+
+    /// The first row of a statement's result, if it has one.
+    async fn query(&self, sql: String) -> Vec<Field> {
         let asked = (self.data.execute_statement())
             .database(DATABASE)
             .workgroup_name(WORKGROUP)
@@ -198,10 +257,10 @@ impl World {
         let result = (self.data.get_statement_result())
             .set_id(asked.id().map(str::to_owned))
             .send()
-            .await
-            .expect("a result");
-        let number = |field: &Field| *field.as_long_value().expect("a number");
-        result.records()[0].iter().map(number).collect()
+            .await;
+        let rows = result.map(|result| result.records);
+        let mut rows = rows.unwrap_or_default().into_iter();
+        rows.next().unwrap_or_default()
     }
 
     async fn finished(&self, id: Option<&str>) {
@@ -260,14 +319,43 @@ impl World {
         *look.status() == ExecutionStatus::Running
     }
 
-    /// Waits until an execution has ended; it has to have succeeded.
-    pub(crate) async fn succeeded(&self, execution: &str, within: Duration) -> Value {
-        let ended = until_or_none(within, async || {
+    /// The executions of a state machine, by name, with their status.
+    pub(crate) async fn executions(&self, machine: &str) -> Vec<(String, ExecutionStatus)> {
+        let machine = format!(
+            "arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{}-{machine}",
+            self.fleet
+        );
+        let list = self.sfn.list_executions().state_machine_arn(machine);
+        let listed = list.send().await.expect("a list");
+        let executions = listed.executions().iter();
+        executions
+            .map(|one| (one.name().to_owned(), one.status().clone()))
+            .collect()
+    }
+
+    async fn ended(
+        &self,
+        execution: &str,
+        within: Duration,
+    ) -> Option<aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput> {
+        until_or_none(within, async || {
             let look = self.sfn.describe_execution().execution_arn(execution);
             let look = look.send().await.expect("a description");
             (*look.status() != ExecutionStatus::Running).then_some(look)
         })
-        .await;
+        .await
+    }
+
+    /// Waits until an execution has ended; it has to have failed. Gives its error.
+    pub(crate) async fn failed(&self, execution: &str, within: Duration) -> String {
+        let ended = self.ended(execution, within).await.expect("it ends");
+        assert_eq!(*ended.status(), ExecutionStatus::Failed, "{ended:?}");
+        ended.error().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until an execution has ended; it has to have succeeded.
+    pub(crate) async fn succeeded(&self, execution: &str, within: Duration) -> Value {
+        let ended = self.ended(execution, within).await;
         match &ended {
             Some(ended) if *ended.status() == ExecutionStatus::Succeeded => {
                 let output = ended.output().expect("an output");
@@ -322,15 +410,47 @@ impl Target<'_> {
             .collect()
     }
 
+    /// Lets a file land that no warehouse takes.
+    pub(crate) async fn land_bad(&self, (name, body): (&'static str, &'static str)) {
+        self.land(&[(name, body)]).await;
+        self.landed().pop();
+    }
+
+    /// The one file in `failed/`, and what the report beside it says.
+    pub(crate) async fn failed(&self) -> (String, Value) {
+        let keys = self.keys("failed").await;
+        let (files, reports): (Vec<_>, Vec<_>) = keys.iter().partition(|key| key.contains('/'));
+        let ([file], [report]) = (&files[..], &reports[..]) else {
+            panic!("{keys:?}");
+        };
+        let (id, name) = file.split_once('/').expect("a folder");
+        assert_eq!(**report, format!("{id}.json"), "{keys:?}");
+        let key = format!("{}/failed/{report}", self.name);
+        let got = self
+            .world
+            .s3
+            .get_object()
+            .bucket(&self.world.fleet)
+            .key(key);
+        let body = got.send().await.expect("a report").body.collect().await;
+        let report = serde_json::from_slice(&body.expect("its body").into_bytes());
+        (name.to_owned(), report.expect("JSON"))
+    }
+
     /// All that has landed is loaded once: nothing lost, nothing doubled,
     /// nothing left over.
     pub(crate) async fn assert_loaded_once(&self, what: &str) {
+        self.assert_loaded_once_by("stepfleet.ledger", what).await;
+    }
+
+    /// The same by another ledger.
+    pub(crate) async fn assert_loaded_once_by(&self, ledger: &str, what: &str) {
         let table = self.table();
         let numbers = self.world.numbers(format!(
             "SELECT (SELECT count(*) FROM {table}), (SELECT count(DISTINCT id) FROM {table}), \
              (SELECT sum(amount)::bigint FROM {table}), count(*), \
-             count(DISTINCT object_key || etag), sum(CASE WHEN verified THEN 1 ELSE 0 END) \
-             FROM stepfleet.ledger WHERE table_name = '{table}'"
+             count(DISTINCT object_key || etag), sum(CASE WHEN loaded_rows > 0 THEN 1 ELSE 0 END) \
+             FROM {ledger} WHERE table_name = '{table}'"
         ));
         let numbers = numbers.await;
         let landed = self.landed().clone();
@@ -390,15 +510,22 @@ fn environment(endpoint: &str) -> Environment {
     .into()
 }
 
+/// The loader's config, if a scenario has none of its own.
+const MAIN: &str = "warehouse: main";
+
 /// The activities are all the loader, one task at a time.
-fn catalogue((fleet, heartbeat): (&str, &str), activities: &[String]) -> String {
+fn catalogue(
+    (fleet, heartbeat): (&str, &str),
+    activities: &[String],
+    (warehouses, config): (&str, &str),
+) -> String {
     let mut text = format!(
         "version: 1
 fleet: {fleet}
 aws: {{account: \"{ACCOUNT}\", region: {REGION}}}
 warehouses:
   main: {{workgroup: {WORKGROUP}, database: {DATABASE}}}
-deployments:
+{warehouses}deployments:
   workers: {{replicas: {{min: 1, max: 2}}}}
 activities:
 "
@@ -410,7 +537,7 @@ activities:
     deployment: workers
     worker: {{slots: 1, pollers: {{min: 1, max: 1}}, heartbeat: {heartbeat}, timeout: 10m}}
     objective: {{wait: 5s}}
-    config: {{warehouse: main, settle: 0s}}
+    config: {{settle: 0s, {config}}}
 "
         ));
     }

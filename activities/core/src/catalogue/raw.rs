@@ -95,12 +95,16 @@ pub(crate) struct RawSignals {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawWarehouse {
-    /// A serverless workgroup; or else say `cluster`.
+    /// A serverless workgroup of Redshift; or else say `cluster` or `postgres`.
     pub(crate) workgroup: Option<String>,
-    /// A provisioned cluster; or else say `workgroup`.
+    /// A provisioned cluster of Redshift; or else say `workgroup` or `postgres`.
     pub(crate) cluster: Option<String>,
-    /// The database user, of a cluster without a secret.
+    /// A PostgreSQL server, as `host` or `host:port`; or else say `workgroup` or `cluster`.
+    pub(crate) postgres: Option<String>,
+    /// The database user: of a PostgreSQL, or of a cluster without a secret.
     pub(crate) user: Option<String>,
+    /// The environment variable with the user's password, of a PostgreSQL.
+    pub(crate) password_env: Option<String>,
     /// The database.
     pub(crate) database: String,
     /// The ARN of the secret; without one, IAM decides.

@@ -103,7 +103,7 @@ pub struct Warehouse {
     pub copy_role: Option<String>,
 }
 
-/// What the Data API is asked for.
+/// Where a warehouse is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WarehouseTarget {
     /// A serverless workgroup.
@@ -114,6 +114,17 @@ pub enum WarehouseTarget {
         identifier: String,
         /// The database user.
         user: Option<String>,
+    },
+    /// A PostgreSQL server, which is spoken to itself and not through the Data API.
+    Postgres {
+        /// Its host.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// The database user.
+        user: String,
+        /// The environment variable with the user's password, if it has one.
+        password_env: Option<String>,
     },
 }
 

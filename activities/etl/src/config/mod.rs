@@ -8,7 +8,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use stepfleet_activity::catalogue::{Activity, not_one_of, read_config};
+use stepfleet_activity::catalogue::{Activity, WarehouseTarget, not_one_of, read_config};
 use stepfleet_activity::{Catalogue, ConfigFault};
 
 use crate::input::LoadInput;
@@ -25,6 +25,16 @@ pub enum SetUpError {
         activity: String,
         /// All faults, in a line.
         faults: String,
+    },
+    /// The variable with a PostgreSQL's password is not set.
+    #[error(
+        "activity {activity}: the environment has no variable {variable}, which the warehouse names as its password_env"
+    )]
+    NoPassword {
+        /// The activity's name in the catalogue.
+        activity: String,
+        /// The variable's name.
+        variable: String,
     },
     /// The config names a warehouse that the catalogue does not have.
     #[error(
@@ -214,39 +224,10 @@ impl LoadConfig {
     pub fn read(value: &Value) -> Result<Self, Vec<ConfigFault>> {
         let raw: RawConfig = read_config(value).map_err(|fault| vec![fault])?;
         let mut faults = Vec::new();
-        let max_files = usize::try_from(raw.max_files).unwrap_or(usize::MAX);
-        if !(1..=10_000).contains(&max_files) {
-            faults.push(fault(
-                "max_files",
-                format!("found {max_files}; allowed is 1 to 10000"),
-            ));
-        }
-        let max_bytes = match &raw.max_bytes {
-            Size::Bytes(bytes) => Some(*bytes),
-            Size::Text(text) => parse_size(text),
-        };
-        if max_bytes.is_none_or(|bytes| bytes == 0) {
-            faults.push(fault(
-                "max_bytes",
-                "allowed is a positive number of bytes, like 1073741824, 512MB or 1GiB".to_owned(),
-            ));
-        }
+        let (max_files, max_bytes) = raw.limits(&mut faults);
         let settle = duration("settle", &raw.settle, Duration::ZERO..=DAY, &mut faults);
         let least = Duration::from_secs(5);
         let lease = duration("lease", &raw.lease, least..=DAY, &mut faults);
-        if raw.warehouse.is_empty() {
-            faults.push(fault(
-                "warehouse",
-                "found ``; allowed is the name of a warehouse".to_owned(),
-            ));
-        }
-        let isolate_attempts = raw.isolate.attempts;
-        if !(1..=1_000).contains(&isolate_attempts) {
-            faults.push(fault(
-                "isolate.attempts",
-                format!("found {isolate_attempts}; allowed is 1 to 1000"),
-            ));
-        }
         let notify = raw.notify.map(|raw| raw.check(&mut faults));
         standing::loads(&raw.loads, &mut faults);
         let trigger = raw.trigger.map(|raw| raw.check(&mut faults));
@@ -260,17 +241,50 @@ impl LoadConfig {
         }
         Ok(Self {
             commit: raw.commit,
-            isolate_attempts,
+            isolate_attempts: raw.isolate.attempts,
             notify,
             loads: raw.loads,
             trigger,
             watch,
             warehouse: raw.warehouse,
             max_files,
-            max_bytes: max_bytes.unwrap_or_default(),
+            max_bytes,
             settle,
             lease,
         })
+    }
+}
+
+impl RawConfig {
+    /// What has bounds and no unit: files and bytes at most come of it.
+    fn limits(&self, faults: &mut Vec<ConfigFault>) -> (usize, u64) {
+        let mut say = |path, message| faults.push(fault(path, message));
+        let max_files = usize::try_from(self.max_files).unwrap_or(usize::MAX);
+        if !(1..=10_000).contains(&max_files) {
+            say(
+                "max_files",
+                format!("found {max_files}; allowed is 1 to 10000"),
+            );
+        }
+        let max_bytes = match &self.max_bytes {
+            Size::Bytes(bytes) => Some(*bytes),
+            Size::Text(text) => parse_size(text),
+        };
+        if max_bytes.is_none_or(|bytes| bytes == 0) {
+            let allowed =
+                "allowed is a positive number of bytes, like 1073741824, 512MB or 1GiB".to_owned();
+            say("max_bytes", allowed);
+        }
+        if self.warehouse.is_empty() {
+            let message = "found ``; allowed is the name of a warehouse".to_owned();
+            say("warehouse", message);
+        }
+        let attempts = self.isolate.attempts;
+        if !(1..=1_000).contains(&attempts) {
+            let message = format!("found {attempts}; allowed is 1 to 1000");
+            say("isolate.attempts", message);
+        }
+        (max_files, max_bytes.unwrap_or_default())
     }
 }
 
@@ -296,7 +310,14 @@ pub(crate) fn schema() -> Value {
 /// Whether `config` can be read, and its warehouse is one of the catalogue's.
 pub(crate) fn check(value: &Value, catalogue: &Catalogue) -> Result<(), Vec<ConfigFault>> {
     let config = LoadConfig::read(value)?;
-    if catalogue.warehouses.contains_key(&config.warehouse) {
+    if let Some(warehouse) = catalogue.warehouses.get(&config.warehouse) {
+        let postgres = matches!(warehouse.target, WarehouseTarget::Postgres { .. });
+        if postgres && config.commit == Commit::Procedure {
+            let message =
+                "found `procedure`, which is Redshift's; a PostgreSQL gets a transaction a file"
+                    .to_owned();
+            return Err(vec![fault("commit", message)]);
+        }
         return Ok(());
     }
     let known = catalogue.warehouses.keys().map(String::as_str);
@@ -405,10 +426,10 @@ mod tests {
             [
                 "max_files",
                 "max_bytes",
-                "settle",
-                "lease",
                 "warehouse",
                 "isolate.attempts",
+                "settle",
+                "lease",
                 "notify.topic",
                 "notify.failed_files",
                 "loads[0]",

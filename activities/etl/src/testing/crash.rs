@@ -6,7 +6,6 @@ use stepfleet_activity::{Attempt, Class};
 
 use super::faulty::{Dies, Run, execution, run_as};
 use super::world::{World, lock};
-use crate::Commit;
 
 const FILES: [(&str, &str); 3] = [
     ("a.csv", "1,10\n2,20\n"),
@@ -20,13 +19,23 @@ const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:alerts";
 
 /// What is loaded, and by which statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Mode(Files, Commit);
+struct Mode(Files, Way);
 
-const MODES: [Mode; 4] = [
-    Mode(Files::Good, Commit::Transaction),
-    Mode(Files::Good, Commit::Procedure),
-    Mode(Files::Mixed, Commit::Transaction),
-    Mode(Files::Mixed, Commit::Procedure),
+/// How the files come into the warehouse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Transaction,
+    Procedure,
+    OneByOne,
+}
+
+const MODES: [Mode; 6] = [
+    Mode(Files::Good, Way::Transaction),
+    Mode(Files::Good, Way::Procedure),
+    Mode(Files::Good, Way::OneByOne),
+    Mode(Files::Mixed, Way::Transaction),
+    Mode(Files::Mixed, Way::Procedure),
+    Mode(Files::Mixed, Way::OneByOne),
 ];
 
 /// What is loaded.
@@ -41,7 +50,8 @@ enum Files {
 impl Mode {
     fn world(self) -> World {
         let world = World::new();
-        lock(&world.db).procedure = self.1 == Commit::Procedure;
+        lock(&world.db).procedure = self.1 == Way::Procedure;
+        lock(&world.db).one_by_one = self.1 == Way::OneByOne;
         let bad = if self.0 == Files::Mixed {
             &BAD[..]
         } else {
@@ -96,11 +106,19 @@ enum Next {
     Tick,
 }
 
-const WAREHOUSES: [Warehouse; 3] = [
-    Warehouse::Ends,
-    Warehouse::Lingers,
-    Warehouse::LingersLonger,
-];
+impl Way {
+    /// A transaction of one's own connection does not outlive its worker.
+    fn warehouses(self) -> &'static [Warehouse] {
+        match self {
+            Self::OneByOne => &[Warehouse::Ends],
+            _ => &[
+                Warehouse::Ends,
+                Warehouse::Lingers,
+                Warehouse::LingersLonger,
+            ],
+        }
+    }
+}
 
 async fn run(world: &World, attempt: &Attempt, dies: Dies) -> Run {
     let settings = json!({"notify": {"topic": TOPIC}});
@@ -113,7 +131,9 @@ async fn calls(mode: Mode) -> usize {
     let run = run(&world, &execution(&world), Dies::Never).await;
     let calls = run.calls.len();
     let puts = run.calls.iter().filter(|call| **call == "put").count();
-    assert!(puts > 3, "the lease, manifest, list, and the lease again");
+    if mode.1 != Way::OneByOne {
+        assert!(puts > 3, "the lease, manifest, list, and the lease again");
+    }
     let parts = run.calls.iter().filter(|call| **call == "copy_part");
     assert_eq!(parts.count(), 3, "15 bytes in parts of 7");
     let told = run.calls.contains(&"notify");
@@ -178,7 +198,7 @@ fn stop(world: &World, warehouse: Warehouse) {
 /// One crash at every call, of every kind, before every kind of successor.
 async fn crash_everywhere(mode: Mode, kinds: [fn(usize) -> Dies; 2], late: &[(&str, &str)]) {
     for dies in (1..=calls(mode).await).flat_map(|call| kinds.map(|kind| kind(call))) {
-        for warehouse in WAREHOUSES {
+        for &warehouse in mode.1.warehouses() {
             for who in [Next::Retry, Next::Tick] {
                 let what = format!("{mode:?}, {dies:?}, {warehouse:?}, {who:?}, {late:?}");
                 let world = mode.world();
@@ -206,8 +226,31 @@ async fn a_crash_at_any_call_loses_and_doubles_nothing() {
 /// The next run's batch is another one then, and holds the first one's files.
 #[tokio::test(start_paused = true)]
 async fn a_file_that_arrives_after_the_crash_changes_nothing() {
-    for mode in MODES {
+    for mode in MODES.into_iter().filter(|mode| mode.0 == Files::Good) {
         crash_everywhere(mode, [Dies::Before, Dies::After], &[LATE]).await;
+    }
+}
+
+/// An execution that is redriven after hours: the tokens have expired, and a day
+/// later the statements are forgotten too. The ledger is not.
+#[tokio::test(start_paused = true)]
+async fn a_replay_after_hours_loses_and_doubles_nothing() {
+    for mode in MODES.into_iter().filter(|mode| mode.0 == Files::Good) {
+        for dies in deaths(calls(mode).await) {
+            for hours in [9, 25] {
+                let what = format!("{mode:?}, {dies:?}, {hours} hours later");
+                let world = mode.world();
+                let first = execution(&world);
+                run(&world, &first, dies).await;
+                // Nothing runs for that long.
+                world.end_all();
+                lock(&world.db).tokens_expired = true;
+                lock(&world.db).forgotten = hours > 24;
+                world.pass(hours * 3_600);
+                recover(&world, &first, (Next::Retry, &what)).await;
+                mode.assert_done(&world, &[], &what);
+            }
+        }
     }
 }
 

@@ -12,8 +12,9 @@ use super::world::{World, input, lock};
 use crate::batch::Batch;
 use crate::load::Loader;
 use crate::outside::{
-    Answer, At, BadFile, Conditional, Description, LedgerRow, Loaded, Notice, Object, ObjectStore,
-    Part, PutIf, Signals, Statement, To, Unprocessed, Upload, Warehouse,
+    Answer, At, BadFile, Conditional, Description, FileOutcome, FileTarget, Ledger, LedgerRow,
+    Loaded, Notice, Object, ObjectStore, Part, PutIf, Signals, Statement, To, Unprocessed, Upload,
+    Warehouse,
 };
 use crate::parts::CopyLimits;
 use crate::{LoadConfig, LoadOutput};
@@ -152,6 +153,19 @@ impl ObjectStore for Faulty {
     }
 }
 
+impl Ledger for Faulty {
+    async fn ledger(&self, table: &str, _: &str, keys: &[String]) -> Answer<Vec<LedgerRow>> {
+        self.call("ledger", |world| world.ledger(table, keys)).await
+    }
+}
+
+impl FileTarget for Faulty {
+    async fn load(&self, batch: &Batch, body: Vec<u8>) -> Answer<FileOutcome> {
+        self.call("load", |world| world.load_file(batch, &body))
+            .await
+    }
+}
+
 impl Warehouse for Faulty {
     async fn submit(&self, batch: &Batch, token: &str) -> Answer<String> {
         self.call("submit", |world| world.submit(batch, token))
@@ -169,10 +183,6 @@ impl Warehouse for Faulty {
 
     async fn describe(&self, id: &str) -> Answer<Description> {
         self.call("describe", |world| world.describe(id)).await
-    }
-
-    async fn ledger(&self, table: &str, _: &str, keys: &[String]) -> Answer<Vec<LedgerRow>> {
-        self.call("ledger", |world| world.ledger(table, keys)).await
     }
 
     async fn ledgered_files(&self, batch_id: &str) -> Answer<u64> {
@@ -281,7 +291,12 @@ pub(super) async fn run_as(world: &World, settings: Value, how: (Attempt, Dies))
         progress: Default::default(),
     };
     let input = input();
-    let result = until_death(&faulty, loader.run(&input, &context)).await;
+    let one_by_one = lock(&world.db).one_by_one;
+    let result = if one_by_one {
+        until_death(&faulty, loader.run_one_by_one(&input, &context)).await
+    } else {
+        until_death(&faulty, loader.run(&input, &context)).await
+    };
     let calls = faulty.calls();
     Run { result, calls }
 }

@@ -9,7 +9,9 @@ use stepfleet_activity::Class;
 use super::world::{World, lock};
 use crate::batch::Batch;
 use crate::call::CallError;
-use crate::outside::{Answer, BadFile, Description, LedgerRow, Loaded, State, Statement};
+use crate::outside::{
+    Answer, BadFile, Description, FileOutcome, LedgerRow, Loaded, State, Statement,
+};
 
 /// A load as it was submitted.
 #[derive(Debug, Clone)]
@@ -34,12 +36,16 @@ pub(super) struct Db {
     loads: Vec<Load>,
     history: BTreeMap<i64, Loaded>,
     bad: BTreeMap<i64, BadFile>,
+    /// Whether the Data API has forgotten the tokens, as after 8 hours.
+    pub(super) tokens_expired: bool,
     /// Whether the Data API has forgotten the statements, as after 24 hours.
     pub(super) forgotten: bool,
     /// Whether the table takes any row, as one that was mended.
     pub(super) lenient: bool,
     /// Whether no file can be loaded, whatever it is.
     pub(super) refuses: bool,
+    /// Whether files come one by one, each in a transaction of its own.
+    pub(super) one_by_one: bool,
     /// Whether loads come by the procedure: nobody sees the query of its COPY,
     /// and one that finds its files in the ledger ends well, without effect.
     pub(super) procedure: bool,
@@ -87,6 +93,7 @@ impl World {
     pub(super) fn submit(&self, batch: &Batch, token: &str) -> String {
         let mut db = lock(&self.db);
         let known = db.loads.iter().position(|load| load.token == token);
+        let known = known.filter(|_| !db.tokens_expired);
         let at = known.unwrap_or_else(|| {
             db.loads.push(Load {
                 batch_id: batch.id.clone(),
@@ -232,6 +239,47 @@ impl World {
         let staged = staged.into_iter().map(|row| (load.table.clone(), row));
         db.ledger.extend(staged);
         Ok(())
+    }
+
+    /// What the transaction of a file does.
+    pub(super) fn load_file(&self, batch: &Batch, body: &[u8]) -> FileOutcome {
+        let (file, input) = (&batch.files[0], &batch.input);
+        let mut db = lock(&self.db);
+        let there = db.ledger.iter().any(|(table, row)| {
+            *table == input.table && row.key == file.key && row.etag == file.etag
+        });
+        if there {
+            return FileOutcome::Already;
+        }
+        let body = String::from_utf8(body.to_vec()).expect("text");
+        let url = format!("s3://{}/{}", input.bucket, file.key);
+        if body.contains("ugly") {
+            return FileOutcome::Bad(BadFile {
+                file: url,
+                line: String::new(),
+                column: String::new(),
+                reason: "the warehouse does not like it".to_owned(),
+            });
+        }
+        if let Some(bad) = bad(&url, &body) {
+            return FileOutcome::Bad(bad);
+        }
+        let rows = body
+            .lines()
+            .map(|row| (input.table.clone(), row.to_owned()));
+        let rows: Vec<_> = rows.collect();
+        let count = rows.len() as u64;
+        db.rows.extend(rows);
+        let row = LedgerRow {
+            batch_id: batch.id.clone(),
+            key: file.key.clone(),
+            etag: file.etag.clone(),
+            dt: batch.dt.clone(),
+            bytes: file.size,
+            verified: true,
+        };
+        db.ledger.push((input.table.clone(), row));
+        FileOutcome::Loaded(count)
     }
 
     pub(super) fn ledger(&self, table: &str, keys: &[String]) -> Vec<LedgerRow> {

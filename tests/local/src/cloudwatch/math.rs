@@ -23,6 +23,8 @@ pub(super) enum Expression {
     /// The length of a metric's periods, in seconds.
     Period(String),
     Reduce(Reduction, Box<Expression>),
+    /// `DIFF(a)`: each value less the one before.
+    Diff(Box<Expression>),
 }
 
 /// What makes one of several.
@@ -98,7 +100,7 @@ impl Expression {
             Self::Number(_) | Self::Metrics(_) => Vec::new(),
             Self::Id(id) | Self::Period(id) => vec![id],
             Self::Array(all) => all.iter().flat_map(Self::ids).collect(),
-            Self::Reduce(_, inner) => inner.ids(),
+            Self::Reduce(_, inner) | Self::Diff(inner) => inner.ids(),
             Self::Negate(inner) | Self::Fill(inner, Filler::Repeat) => inner.ids(),
             Self::Binary(_, left, right) => [left.ids(), right.ids()].concat(),
             Self::Fill(inner, Filler::Value(value)) => [inner.ids(), value.ids()].concat(),
@@ -111,9 +113,10 @@ impl Expression {
         match self {
             Self::Metrics(_) => true,
             Self::Number(_) | Self::Id(_) | Self::Period(_) => false,
-            Self::Negate(inner) | Self::Reduce(_, inner) | Self::Fill(inner, Filler::Repeat) => {
-                inner.names_all_metrics()
-            }
+            Self::Negate(inner)
+            | Self::Diff(inner)
+            | Self::Reduce(_, inner)
+            | Self::Fill(inner, Filler::Repeat) => inner.names_all_metrics(),
             Self::Array(all) => all.iter().any(Self::names_all_metrics),
             Self::Binary(_, one, other) | Self::Fill(one, Filler::Value(other)) => {
                 one.names_all_metrics() || other.names_all_metrics()

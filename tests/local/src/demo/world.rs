@@ -71,6 +71,9 @@ impl World {
             | catalogue::WarehouseTarget::Cluster {
                 identifier: name, ..
             } => name.clone(),
+            catalogue::WarehouseTarget::Postgres { .. } => {
+                bail!("{}: the demo loads into Redshift", path.display())
+            }
         };
         let mut local_options = LocalOptions::new(dir.clone());
         local_options.listen.clone_from(&options.listen);

@@ -26,6 +26,7 @@ use crate::faults::{self, Faults};
 use crate::page::{self, Board, sampler};
 use crate::redshift::{DataApi, Warehouse, WarehouseOptions};
 use crate::s3::S3;
+use crate::secrets::Secrets;
 use crate::server::{self, Absent, HttpService, JsonService, Services, Wire, Wires};
 use crate::sfn::StepFunctions;
 use crate::sns::Sns;
@@ -55,6 +56,8 @@ pub struct Local {
     pub sqs: Arc<Sqs>,
     /// S3.
     pub s3: Arc<S3>,
+    /// Secrets Manager.
+    pub secrets: Arc<Secrets>,
     /// The Redshift Data API.
     pub redshift: Arc<dyn JsonService>,
     warehouse: Option<Arc<Warehouse>>,
@@ -106,6 +109,7 @@ impl Local {
         let s3 = S3::open(&context, Arc::clone(&sqs))
             .map_err(|error| StartError::dir(&context.dir, error))?;
         let (redshift, warehouse) = warehouse(&options, &context, &s3).await?;
+        let secrets = Arc::new(Secrets::new(context.clone()));
         let kubeconfig = context.dir.join("kubeconfig");
         let cluster = Cluster::new(ClusterOptions {
             clock: Arc::clone(&context.clock),
@@ -129,6 +133,7 @@ impl Local {
             sns,
             sqs,
             s3,
+            secrets,
             redshift,
             warehouse,
             cluster,
@@ -154,11 +159,12 @@ impl Local {
             sns: Arc::clone(&self.sns),
             sqs: Arc::clone(&self.sqs),
             s3: Arc::new(Buckets(Arc::clone(&self.s3))),
+            secrets: Arc::clone(&self.secrets),
             redshift: Arc::clone(&self.redshift),
             faults: self.faults.clone(),
         };
         // The page's own paths go before the port's, which takes all that is left.
-        let aws = page::router(self.board.clone())
+        let aws = page::router(self.board.clone(), Arc::clone(&self.sfn))
             .merge(timers::control::router(self.context.clone()))
             .merge(faults::control::router(self.faults.clone()))
             .fallback_service(server::router(services));

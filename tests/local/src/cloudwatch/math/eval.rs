@@ -75,6 +75,13 @@ impl Evaluation {
                 Value::Scalar(period)
             }
             Expression::Reduce(reduction, inner) => self.reduce(*reduction, inner)?,
+            Expression::Diff(inner) => match self.value(inner)? {
+                Value::Scalar(number) => {
+                    return Err(format!("DIFF is of a time series, not of {number}"));
+                }
+                Value::Series(series) => Value::Series(difference(&series)),
+                Value::Array(all) => Value::Array(all.iter().map(difference).collect()),
+            },
         })
     }
 
@@ -182,6 +189,16 @@ impl Evaluation {
             one => Value::Series(filled(&one)),
         })
     }
+}
+
+/// Each value less the one before it, which may be some periods away; the first
+/// has none.
+fn difference(series: &Series) -> Series {
+    let later = series.iter().skip(1);
+    let pairs = series.values().zip(later);
+    pairs
+        .map(|(before, (period, value))| (*period, value - before))
+        .collect()
 }
 
 fn apply(operator: Operator, left: f64, right: f64) -> Option<f64> {

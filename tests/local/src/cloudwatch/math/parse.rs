@@ -194,6 +194,7 @@ impl Parser {
                 self.expect(&Token::Comma)?;
                 Expression::Fill(Box::new(inner), self.filler()?)
             }
+            "DIFF" => Expression::Diff(Box::new(self.expression(0)?)),
             "METRICS" => Expression::Metrics(match self.peek() {
                 Some(Token::Text(text)) => {
                     let text = text.clone();
@@ -213,7 +214,7 @@ impl Parser {
                 let (_, reduction) = reduction.ok_or_else(|| {
                     format!(
                         "stepfleet-local has no function {other} in metric math, only IF, FILL, \
-                         SUM, AVG, MIN, MAX, PERIOD and METRICS"
+                         DIFF, SUM, AVG, MIN, MAX, PERIOD and METRICS"
                     )
                 })?;
                 Expression::Reduce(*reduction, Box::new(self.expression(0)?))

@@ -52,6 +52,12 @@ fn expressions_come_to_their_values() {
             [Some(1.0), Some(0.0), Some(0.0)],
         ),
         ("SUM(-METRICS())", [Some(-6.0), Some(-3.0), Some(0.0)]),
+        ("DIFF(b)", [None, Some(1.0), Some(-3.0)]),
+        ("DIFF(a)", [None, None, Some(-4.0)]),
+        (
+            "IF(b > 0, IF(DIFF(b) < 0, 0, 1), 0)",
+            [None, Some(1.0), Some(0.0)],
+        ),
         // Of one time series one number.
         ("b - MIN(b)", [Some(2.0), Some(3.0), Some(0.0)]),
         ("b / MAX(b)", [Some(2.0 / 3.0), Some(1.0), Some(0.0)]),

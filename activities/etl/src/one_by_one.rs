@@ -1,0 +1,137 @@
+//! One file after another, for targets that load no more at once: each in a
+//! transaction of its own, with its row in the ledger.
+
+use stepfleet_activity::{ActivityError, Area, TaskContext};
+
+use crate::batch::Batch;
+use crate::failed::{self, Reject};
+use crate::input::{LoadInput, LoadOutput};
+use crate::lease::Lease;
+use crate::load::{Loader, Tally, held};
+use crate::outside::{At, FileOutcome, FileTarget, LedgerRow, Object, ObjectStore, Signals};
+use crate::plan;
+
+impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
+    pub(crate) async fn run_one_by_one(
+        &self,
+        input: &LoadInput,
+        context: &TaskContext,
+    ) -> Result<LoadOutput, ActivityError> {
+        let (lease, mut tally) = self.begin(input, context).await?;
+        let result = match lease {
+            Ok(Some(mut lease)) => {
+                let how = (&mut lease, context);
+                let result = self.load_one_by_one(input, how, &mut tally).await;
+                lease.release(&self.store).await;
+                result
+            }
+            Ok(None) => Ok(held()),
+            Err(error) => Err(error),
+        };
+        self.end(input, &tally, result).await
+    }
+
+    async fn load_one_by_one(
+        &self,
+        input: &LoadInput,
+        (lease, context): (&mut Lease, &TaskContext),
+        tally: &mut Tally,
+    ) -> Result<LoadOutput, ActivityError> {
+        let (leftovers, fresh) = self.split(input, &tally.waiting).await?;
+        tally.loaded(&leftovers);
+        let mut output = LoadOutput {
+            moved: self.mover(input).moves(&leftovers, lease).await?,
+            ..LoadOutput::default()
+        };
+        let chosen = plan::select(&fresh, self.config.max_files, self.config.max_bytes);
+        let mut rejects = Vec::new();
+        let each = self.each(
+            (input, chosen),
+            (lease, context),
+            (tally, &mut output, &mut rejects),
+        );
+        // What was bad before a failure is bad after it.
+        let failure = each.await.err();
+        if failure.is_none() && output.files == 0 && self.is_storm(&rejects) {
+            let cause = format!(
+                "{}; nothing could be loaded within isolate.attempts, and nothing was moved: mend the table or the files, or allow more attempts",
+                failed::places(&rejects)
+            );
+            return Err(ActivityError::poison(Area::LOAD, cause));
+        }
+        let aside = self.set_aside(input, &rejects, lease).await;
+        tally.set_aside(aside.as_deref().unwrap_or_default());
+        output.failed = failure.map_or(aside, Err)?.len() as u64;
+        Ok(output)
+    }
+
+    /// So many bad files and no good one are the table's fault, or the format's.
+    fn is_storm(&self, rejects: &[Reject]) -> bool {
+        rejects.len() >= self.config.isolate_attempts as usize
+    }
+
+    async fn each(
+        &self,
+        (input, files): (&LoadInput, Vec<Object>),
+        (lease, context): (&mut Lease, &TaskContext),
+        (tally, output, rejects): (&mut Tally, &mut LoadOutput, &mut Vec<Reject>),
+    ) -> Result<(), ActivityError> {
+        let dt = self.clock.now().strftime("%Y-%m-%d").to_string();
+        for file in files {
+            if output.files == 0 && self.is_storm(rejects) {
+                return Ok(());
+            }
+            lease.keep(&self.store).await?;
+            context.progress.set(format!("loading {}", file.key));
+            let batch = Batch::new(input, vec![file.clone()], dt.clone());
+            match self.one(&batch, &file).await? {
+                Some(FileOutcome::Loaded(rows)) => {
+                    let row = row(&batch, &file);
+                    tally.loaded(std::slice::from_ref(&row));
+                    output.files += 1;
+                    output.rows += rows;
+                    output.bytes += file.size;
+                    output.batch_id.get_or_insert(batch.id);
+                    output.moved += self.mover(input).moves(&[row], lease).await?;
+                }
+                Some(FileOutcome::Bad(bad)) => {
+                    let alone = Reject::alone(&batch, &file, &bad.reason);
+                    rejects.push(Reject::named(&batch, bad).unwrap_or(alone));
+                }
+                // Of another run, or replaced since it was listed: the next run sees it.
+                Some(FileOutcome::Already) | None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The file as it was listed; none where it is another one by now.
+    async fn one(
+        &self,
+        batch: &Batch,
+        file: &Object,
+    ) -> Result<Option<FileOutcome>, ActivityError> {
+        let at = At {
+            bucket: &batch.input.bucket,
+            key: &file.key,
+        };
+        let Some((body, etag)) = self.store.get(at).await? else {
+            return Ok(None);
+        };
+        if etag != file.etag {
+            return Ok(None);
+        }
+        Ok(Some(self.warehouse.load(batch, body).await?))
+    }
+}
+
+fn row(batch: &Batch, file: &Object) -> LedgerRow {
+    LedgerRow {
+        batch_id: batch.id.clone(),
+        key: file.key.clone(),
+        etag: file.etag.clone(),
+        dt: batch.dt.clone(),
+        bytes: file.size,
+        verified: true,
+    }
+}

@@ -1,0 +1,328 @@
+//! A PostgreSQL as the target: the only file that names its client.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
+use futures::SinkExt as _;
+use stepfleet_activity::Class;
+use stepfleet_activity::catalogue::{Warehouse, WarehouseTarget};
+use tokio_postgres::error::DbError;
+use tokio_postgres::{Client, Config, Error, NoTls, Transaction};
+
+use crate::batch::Batch;
+use crate::call::CallError;
+use crate::input::{Format, LoadInput};
+use crate::outside::{Answer, BadFile, FileOutcome, FileTarget, Ledger, LedgerRow, Object};
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How much goes to the server in one message.
+const CHUNK: usize = 1 << 20;
+
+/// The ledger. Its key is what makes a file load once: a second transaction with
+/// the same file waits for the first one's end, and then finds its row.
+const DDL: &str = "CREATE SCHEMA IF NOT EXISTS stepfleet; \
+    CREATE TABLE IF NOT EXISTS stepfleet.files (table_name text NOT NULL, bucket text NOT NULL, \
+    object_key text NOT NULL, etag text NOT NULL, batch_id text NOT NULL, bytes bigint NOT NULL, \
+    dt text NOT NULL, loaded_at timestamptz NOT NULL DEFAULT now(), loaded_rows bigint, \
+    PRIMARY KEY (table_name, bucket, object_key, etag))";
+
+const NOTE: &str = "INSERT INTO stepfleet.files (table_name, bucket, object_key, etag, batch_id, \
+    bytes, dt) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+
+const COUNT: &str = "UPDATE stepfleet.files SET loaded_rows = $5 \
+    WHERE table_name = $1 AND bucket = $2 AND object_key = $3 AND etag = $4";
+
+const KNOWN: &str = "SELECT batch_id, object_key, etag, dt, bytes FROM stepfleet.files \
+    WHERE table_name = $1 AND bucket = $2 AND object_key = ANY($3)";
+
+/// One server of the catalogue. A call has a connection of its own: a file is
+/// worth more than a handshake, and a dead one needs no looking after.
+#[derive(Debug, Clone)]
+pub(crate) struct Postgres {
+    config: Config,
+}
+
+impl Postgres {
+    /// `None` where the warehouse is no PostgreSQL; the variable's name where the
+    /// environment lacks the password.
+    pub(crate) fn new(warehouse: &Warehouse) -> Result<Option<Self>, String> {
+        let WarehouseTarget::Postgres {
+            host,
+            port,
+            user,
+            password_env,
+        } = &warehouse.target
+        else {
+            return Ok(None);
+        };
+        let mut config = Config::new();
+        config
+            .host(host)
+            .port(*port)
+            .user(user)
+            .dbname(&warehouse.database)
+            .application_name("stepfleet")
+            .connect_timeout(CONNECT);
+        if let Some(variable) = password_env {
+            config.password(std::env::var(variable).map_err(|_| variable.clone())?);
+        }
+        Ok(Some(Self { config }))
+    }
+
+    /// Makes the ledger, if it is not there.
+    pub(crate) async fn set_up(&self) -> Answer<()> {
+        let client = self.connect().await?;
+        let made = client.batch_execute(DDL).await;
+        made.map_err(|error| failed("make the ledger", &error))
+    }
+
+    async fn connect(&self) -> Answer<Client> {
+        let connected = self.config.connect(NoTls).await;
+        let (client, connection) =
+            connected.map_err(|error| failed("connect to PostgreSQL", &error))?;
+        // Ends with the client.
+        tokio::spawn(connection);
+        Ok(client)
+    }
+}
+
+impl Ledger for Postgres {
+    async fn ledger(&self, table: &str, bucket: &str, keys: &[String]) -> Answer<Vec<LedgerRow>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let client = self.connect().await?;
+        let rows = client.query(KNOWN, &[&table, &bucket, &keys]).await;
+        let rows = rows.map_err(|error| failed("read the ledger", &error))?;
+        let rows = rows.iter().map(|row| LedgerRow {
+            batch_id: row.get(0),
+            key: row.get(1),
+            etag: row.get(2),
+            dt: row.get(3),
+            bytes: u64::try_from(row.get::<_, i64>(4)).unwrap_or_default(),
+            // In one transaction with what COPY has counted.
+            verified: true,
+        });
+        Ok(rows.collect())
+    }
+}
+
+impl FileTarget for Postgres {
+    async fn load(&self, batch: &Batch, body: Vec<u8>) -> Answer<FileOutcome> {
+        let [file] = batch.files.as_slice() else {
+            return Err(refused(
+                "load a file",
+                "a batch has one file here".to_owned(),
+            ));
+        };
+        let url = format!("s3://{}/{}", batch.input.bucket, file.key);
+        let body = match unpacked(&batch.input, body) {
+            Ok(body) => body,
+            Err(reason) => return Ok(FileOutcome::Bad(nowhere(url, reason))),
+        };
+        let copy = copy(&batch.input)?;
+        let mut client = self.connect().await?;
+        let begun = client.transaction().await;
+        let transaction = begun.map_err(|error| failed("begin a load", &error))?;
+        let loaded = match once(&transaction, (batch, file), (&copy, body)).await {
+            Ok(Some(rows)) => rows,
+            Ok(None) => return Ok(FileOutcome::Already),
+            // The transaction ends with its connection.
+            Err(error) => {
+                return match error.as_db_error().and_then(|error| bad(&url, error)) {
+                    Some(bad) => Ok(FileOutcome::Bad(bad)),
+                    None => Err(failed(format!("load {url}"), &error)),
+                };
+            }
+        };
+        match transaction.commit().await {
+            Ok(()) => Ok(FileOutcome::Loaded(loaded)),
+            // Deferred constraints are checked here.
+            Err(error) => match error.as_db_error().and_then(|error| bad(&url, error)) {
+                Some(bad) => Ok(FileOutcome::Bad(bad)),
+                None => Err(failed(format!("commit {url}"), &error)),
+            },
+        }
+    }
+}
+
+/// The file's row first, and its rows if nobody else has it; gives their number.
+async fn once(
+    transaction: &Transaction<'_>,
+    (batch, file): (&Batch, &Object),
+    (copy, body): (&str, Bytes),
+) -> Result<Option<u64>, Error> {
+    let input = &batch.input;
+    let bytes = i64::try_from(file.size).unwrap_or(i64::MAX);
+    let noted = transaction
+        .execute(
+            NOTE,
+            &[
+                &input.table,
+                &input.bucket,
+                &file.key,
+                &file.etag,
+                &batch.id,
+                &bytes,
+                &batch.dt,
+            ],
+        )
+        .await?;
+    if noted == 0 {
+        return Ok(None);
+    }
+    let sink = transaction.copy_in::<_, Bytes>(copy).await?;
+    let mut sink = std::pin::pin!(sink);
+    for from in (0..body.len()).step_by(CHUNK) {
+        let chunk = body.slice(from..body.len().min(from + CHUNK));
+        // Why the server takes no more is in its answer, not in the send.
+        if sink.send(chunk).await.is_err() {
+            break;
+        }
+    }
+    let rows = sink.finish().await?;
+    let count = i64::try_from(rows).unwrap_or(i64::MAX);
+    let file = [&input.table, &input.bucket, &file.key, &file.etag];
+    let [table, bucket, key, etag] = file;
+    transaction
+        .execute(COUNT, &[table, bucket, key, etag, &count])
+        .await?;
+    Ok(Some(rows))
+}
+
+/// All that stands in this text is on an allow-list ([`LoadInput`]).
+fn copy(input: &LoadInput) -> Answer<String> {
+    if input.format != Format::Csv {
+        let reason = "PostgreSQL takes CSV: the format json is for Redshift".to_owned();
+        return Err(refused("load a file", reason));
+    }
+    let columns = match input.columns.as_slice() {
+        [] => String::new(),
+        columns => format!(" ({})", columns.join(", ")),
+    };
+    Ok(format!(
+        "COPY {}{columns} FROM STDIN (FORMAT csv, HEADER {})",
+        input.table, input.header
+    ))
+}
+
+fn unpacked(input: &LoadInput, body: Vec<u8>) -> Result<Bytes, String> {
+    if !input.gzip {
+        return Ok(body.into());
+    }
+    let mut plain = Vec::new();
+    let read = MultiGzDecoder::new(body.as_slice()).read_to_end(&mut plain);
+    read.map(|_| plain.into())
+        .map_err(|error| format!("it is not gzip: {error}"))
+}
+
+/// A fault of the data: classes 22 and 23 of SQLSTATE. Everything else is the
+/// table's, the user's or the server's.
+fn bad(url: &str, error: &DbError) -> Option<BadFile> {
+    let class = &error.code().code()[..2];
+    if class != "22" && class != "23" {
+        return None;
+    }
+    let mut bad = nowhere(url.to_owned(), error.message().to_owned());
+    let place = error.where_().and_then(|text| text.split_once(", line "));
+    if let Some((_, place)) = place {
+        let digits = place.find(|c: char| !c.is_ascii_digit());
+        let (line, rest) = place.split_at(digits.unwrap_or(place.len()));
+        line.clone_into(&mut bad.line);
+        let column = rest.strip_prefix(", column ");
+        let column = column.and_then(|rest| rest.split(':').next());
+        column.unwrap_or_default().clone_into(&mut bad.column);
+    }
+    Some(bad)
+}
+
+fn nowhere(file: String, reason: String) -> BadFile {
+    BadFile {
+        file,
+        line: String::new(),
+        column: String::new(),
+        reason,
+    }
+}
+
+fn refused(what: &str, reason: String) -> CallError {
+    CallError {
+        what: what.to_owned(),
+        reason,
+        class: Class::Permanent,
+    }
+}
+
+/// No answer, a lost connection and what the server says of itself (classes 08,
+/// 40, 53, 55 and 57 of SQLSTATE) may be over later.
+fn failed(what: impl Into<String>, error: &Error) -> CallError {
+    let database = error.as_db_error();
+    let class = database.map_or(Class::Transient, |error| match &error.code().code()[..2] {
+        "08" | "40" | "53" | "55" | "57" => Class::Transient,
+        _ => Class::Permanent,
+    });
+    CallError {
+        what: what.into(),
+        reason: database.map_or_else(|| error.to_string(), ToString::to_string),
+        class,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn input(more: &Value) -> LoadInput {
+        let mut input = json!({"bucket": "land", "table": "public.t", "format": "csv"});
+        let fields = input.as_object_mut().expect("an object");
+        fields.extend(more.as_object().expect("an object").clone());
+        serde_json::from_value(input).expect("an input")
+    }
+
+    #[test]
+    fn the_copy_says_what_the_input_says() {
+        for (more, want) in [
+            (
+                json!({}),
+                "COPY public.t FROM STDIN (FORMAT csv, HEADER false)",
+            ),
+            (
+                json!({"header": true, "gzip": true, "columns": ["a", "b"]}),
+                "COPY public.t (a, b) FROM STDIN (FORMAT csv, HEADER true)",
+            ),
+        ] {
+            assert_eq!(copy(&input(&more)).expect("a COPY"), want);
+        }
+        let refused = copy(&input(&json!({"format": "json"}))).expect_err("no JSON");
+        assert!(refused.reason.contains("json"), "{refused}");
+        assert_eq!(refused.class, Class::Permanent);
+    }
+
+    #[test]
+    fn what_is_packed_is_unpacked_and_what_is_not_is_bad() {
+        let packed = |text: &[u8]| {
+            let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+            packed.write_all(text).expect("memory");
+            packed.finish().expect("memory")
+        };
+        // Several members behind each other are one file.
+        let both = [packed(b"1,1\n"), packed(b"2,2\n")].concat();
+        let gzip = input(&json!({"gzip": true}));
+        let plain = unpacked(&gzip, both).expect("gzip");
+        assert_eq!(plain, "1,1\n2,2\n");
+        assert!(unpacked(&gzip, b"1,1\n".to_vec()).is_err());
+        assert_eq!(
+            unpacked(&input(&json!({})), b"1\n".to_vec()).expect("as it is"),
+            "1\n"
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! Loads that always are: woken by S3's events, and run side by side by a plan.
+
+use std::time::Duration;
+
+use aws_sdk_cloudwatch::types::MetricAlarm;
+use aws_sdk_s3::types::{NotificationConfiguration, QueueConfiguration};
+use aws_sdk_sfn::types::ExecutionStatus;
+use aws_sdk_sqs::types::QueueAttributeName;
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::process::until;
+use crate::world::{ACCOUNT, FILES, REGION, Target, World};
+
+/// An event's window, the settling, and a load, on a busy machine.
+const LONG: Duration = Duration::from_secs(180);
+
+/// Keys that events encode: blanks, pluses, quotes, letters of everywhere.
+const ODD: [(&str, &str); 3] = [
+    ("a b+c.csv", "1,10\n"),
+    ("it's \"100%\".csv", "2,20\n"),
+    ("é/日本.csv", "3,30\n"),
+];
+
+/// A queue that takes what the bucket of the fleet sends; gives its URL.
+async fn arrivals(world: &World) -> String {
+    let sqs = aws_sdk_sqs::Client::new(&crate::world::config(&world.endpoint).await);
+    let name = format!("{}-arrivals", world.fleet());
+    let made = sqs.create_queue().queue_name(&name).send().await;
+    let url = made.expect("a queue").queue_url.expect("its URL");
+    let arn = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}");
+    let policy = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"},
+        "Action": "sqs:SendMessage", "Resource": arn,
+        "Condition": {"ArnLike": {"aws:SourceArn": format!("arn:aws:s3:::{}", world.fleet())}},
+    }]});
+    let set = sqs.set_queue_attributes().queue_url(&url);
+    let set = set.attributes(QueueAttributeName::Policy, policy.to_string());
+    set.send().await.expect("a policy");
+    let rule = QueueConfiguration::builder()
+        .queue_arn(arn)
+        .events("s3:ObjectCreated:*".into())
+        .build()
+        .expect("a rule");
+    let rules = NotificationConfiguration::builder().queue_configurations(rule);
+    let put = world.s3.put_bucket_notification_configuration();
+    let put = put.bucket(world.fleet());
+    let put = put.notification_configuration(rules.build()).send().await;
+    put.expect("a notification");
+    url
+}
+
+/// An alarm that setting up has made.
+async fn alarm(world: &World, name: &str) -> MetricAlarm {
+    let cloudwatch = aws_sdk_cloudwatch::Client::new(&crate::world::config(&world.endpoint).await);
+    let described = cloudwatch.describe_alarms().alarm_names(name).send().await;
+    let alarms = described
+        .expect("a description")
+        .metric_alarms
+        .unwrap_or_default();
+    let [alarm] = <[MetricAlarm; 1]>::try_from(alarms).expect("one alarm");
+    alarm
+}
+
+/// What the catalogue says of a target.
+fn load(target: &Target<'_>) -> String {
+    let input = target.input();
+    let text = |field: &str| input[field].as_str().expect("a text").to_owned();
+    format!(
+        "{{bucket: {}, prefix: {}, table: {}, format: csv}}",
+        text("bucket"),
+        text("prefix"),
+        text("table")
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_s3_announces_are_loaded_until_none_is_left() {
+    let mut world = World::start("events", &["load".to_owned()], ("0s", "100s")).await;
+    let queue = arrivals(&world).await;
+    let config = {
+        let targets = world.targets(&["odd".to_owned()]).await;
+        let load = load(&targets[0]);
+        // One file a run: the machine goes on until none is left.
+        format!(
+            "warehouse: main, max_files: 1, loads: [{load}], trigger: {{queue: \"{queue}\", debounce: 1s}}, watch: {{topic: \"arn:aws:sns:{REGION}:{ACCOUNT}:alerts\", for: 1m, not_falling: 3m}}"
+        )
+    };
+    world.set_up_as(&["load".to_owned()], &config).await;
+    let target = world.target("odd");
+    let alarms = [("unprocessed", 1, 1), ("not-falling", 3, 2)];
+    for (about, periods, datapoints) in alarms {
+        let name = format!("{}-load-{}-{about}", world.fleet(), target.table());
+        let alarm = alarm(&world, &name).await;
+        let found = (alarm.evaluation_periods(), alarm.datapoints_to_alarm());
+        assert_eq!(found, (Some(periods), Some(datapoints)), "{alarm:?}");
+    }
+    let _worker = world.worker("load", "only").await;
+    let mut trigger = world.start_command("trigger");
+    target.land(&ODD).await;
+    until("all files loaded", LONG, async || {
+        let executions = world.executions("load-drain").await;
+        let done = |(_, status): &(String, ExecutionStatus)| *status == ExecutionStatus::Succeeded;
+        let all = !executions.is_empty() && executions.iter().all(done);
+        (all && target.keys("incoming").await.is_empty()).then_some(())
+    })
+    .await;
+    target.assert_loaded_once("by events").await;
+    // What the loader writes itself is announced too, and wakes nobody.
+    let woken = world.executions("load-drain").await.len();
+    assert!(woken <= ODD.len(), "{woken} executions");
+    trigger.signal(Signal::SIGTERM);
+    assert_eq!(trigger.ended(LONG).await, Some(0), "{}", trigger.said());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_runs_what_has_something_to_do_and_says_what_failed() {
+    let names = ["one", "two", "idle", "lost"].map(str::to_owned);
+    let mut world = World::start("plan", &["load".to_owned()], ("0s", "100s")).await;
+    let config = {
+        let targets = world.targets(&names).await;
+        let loads: Vec<String> = targets[..3].iter().map(load).collect();
+        format!("warehouse: main, loads: [{}]", loads.join(", "))
+    };
+    world.more = "  all: {handler: etl.s3-plan, deployment: workers, \
+         worker: {slots: 1, pollers: {min: 1, max: 1}, heartbeat: 100s, timeout: 10m}, \
+         objective: {wait: 5s}, config: {load: load, concurrency: 2}}\n"
+        .to_owned();
+    world.set_up_as(&["load".to_owned()], &config).await;
+    let [one, two, idle, lost] = ["one", "two", "idle", "lost"].map(|name| world.target(name));
+    let _planner = world.worker("all", "planner").await;
+    let _worker = world.worker("load", "loader").await;
+    one.land(&FILES).await;
+    two.land(&FILES).await;
+    let execution = world.start_execution("all", &json!({})).await;
+    let output = world.succeeded(&execution, LONG).await;
+    let said = (&output["results"], &output["idle"]);
+    assert_eq!(said, (&json!(["loaded", "loaded"]), &json!(1)), "{output}");
+    one.assert_loaded_once("the first").await;
+    two.assert_loaded_once("the second").await;
+
+    // A table that is not there fails alone, and the execution says so.
+    idle.land(&FILES).await;
+    lost.land(&FILES).await;
+    let mut nowhere = lost.input();
+    nowhere["table"] = json!("public.nowhere");
+    let input = json!({"loads": [nowhere, idle.input()]});
+    let execution = world.start_execution("all", &input).await;
+    assert_eq!(world.failed(&execution, LONG).await, "LoadFailed");
+    idle.assert_loaded_once("beside one that failed").await;
+    assert_eq!(lost.keys("incoming").await.len(), FILES.len());
+}
