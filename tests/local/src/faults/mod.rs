@@ -1,7 +1,7 @@
 //! Faults on request: what AWS does to its callers on a bad day.
 //!
-//! A [`plan::Plan`] says what goes wrong with which calls, and which of them;
-//! [`apply`] stands in front of every protocol and does it. Nothing happens
+//! A `plan::Plan` says what goes wrong with which calls, and which of them;
+//! `apply` stands in front of every protocol and does it. Nothing happens
 //! until a plan is told, by `--faults FILE` or over HTTP.
 
 mod answer;

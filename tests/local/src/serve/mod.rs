@@ -125,6 +125,7 @@ impl Local {
             sqs: Arc::clone(&sqs),
             s3: Arc::new(Buckets(Arc::clone(&s3))),
             redshift: Arc::clone(&redshift),
+            secrets: Arc::clone(&secrets),
         }));
         let mut local = Self {
             context,

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::AwsError;
 use crate::cloudwatch::CloudWatch;
+use crate::secrets::Secrets;
 use crate::server::{HttpService, JsonService};
 use crate::sfn::integration::{Integrations, Service};
 use crate::sns::Sns;
@@ -26,6 +27,7 @@ pub(super) struct Others {
     pub(super) sqs: Arc<Sqs>,
     pub(super) s3: Arc<dyn HttpService>,
     pub(super) redshift: Arc<dyn JsonService>,
+    pub(super) secrets: Arc<Secrets>,
 }
 
 impl fmt::Debug for Others {
@@ -46,6 +48,7 @@ impl Integrations for Others {
             Service::CloudWatch => self.cloudwatch.call(operation, input),
             Service::Sqs => self.sqs.call(operation, input).await,
             Service::RedshiftData => self.redshift.call(operation, input).await,
+            Service::SecretsManager => self.secrets.call(operation, input),
             Service::S3 => objects::call(&*self.s3, operation, input).await,
             Service::Sns => {
                 let xml = self.sns.call(operation, form::of(&input))?;

@@ -35,6 +35,7 @@ fn world() -> World {
     let sns = Arc::new(Sns::new(context.clone(), Arc::clone(&sqs)).unwrap());
     let cloudwatch = Arc::new(CloudWatch::new(context.clone(), Arc::clone(&sns) as _));
     let s3 = S3::open(&context, Arc::clone(&sqs)).unwrap();
+    let secrets = Arc::new(Secrets::new(context.clone()));
     World {
         sfn: StepFunctions::new(context, Arc::clone(&cloudwatch) as _),
         others: Others {
@@ -43,6 +44,7 @@ fn world() -> World {
             sqs,
             s3: Arc::new(super::super::Buckets(Arc::clone(&s3))),
             redshift: Arc::new(Absent("Redshift Data API")),
+            secrets,
         },
         s3,
         _dir: dir,
@@ -73,6 +75,21 @@ async fn every_operation_that_is_offered_is_known_to_its_service() {
         .others
         .call(Service::Sns, "NoSuchOperation", json!({}));
     assert_eq!(unknown.await.unwrap_err().code, "UnknownOperationException");
+}
+
+#[tokio::test]
+async fn secrets_are_read() {
+    let world = world();
+    let secrets = async |operation: &str, input: Value| {
+        let called = world.others.call(Service::SecretsManager, operation, input);
+        called.await
+    };
+    let secret = json!({"Name": "warehouse", "SecretString": "{}"});
+    secrets("CreateSecret", secret).await.unwrap();
+    let read = secrets("GetSecretValue", json!({"SecretId": "warehouse"})).await;
+    assert_eq!(read.unwrap()["SecretString"], "{}");
+    let missing = secrets("GetSecretValue", json!({"SecretId": "none"})).await;
+    assert_eq!(missing.unwrap_err().code, "ResourceNotFoundException");
 }
 
 #[tokio::test]

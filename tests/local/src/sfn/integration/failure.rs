@@ -52,6 +52,7 @@ impl Names {
             (true, Service::Sqs) => ("Sqs", "Sqs"),
             (true, Service::S3) => ("S3", "S3"),
             (true, Service::RedshiftData) => ("RedshiftData", "RedshiftData"),
+            (true, Service::SecretsManager) => ("SecretsManager", "SecretsManager"),
         };
         Self { prefix, base }
     }

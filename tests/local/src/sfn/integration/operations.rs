@@ -15,19 +15,22 @@ pub enum Service {
     S3,
     /// The Redshift Data API.
     RedshiftData,
+    /// Secrets Manager.
+    SecretsManager,
 }
 
 // === impl Service ===
 
 impl Service {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::StepFunctions,
         Self::CloudWatch,
         Self::Sns,
         Self::Sqs,
         Self::S3,
         Self::RedshiftData,
+        Self::SecretsManager,
     ];
 
     /// As it is named after `aws-sdk:`.
@@ -39,6 +42,7 @@ impl Service {
             Self::Sqs => "sqs",
             Self::S3 => "s3",
             Self::RedshiftData => "redshiftdata",
+            Self::SecretsManager => "secretsmanager",
         }
     }
 
@@ -47,7 +51,7 @@ impl Service {
         all.find(|service| service.sdk_name() == name)
     }
 
-    pub(super) fn names() -> [&'static str; 6] {
+    pub(super) fn names() -> [&'static str; 7] {
         Self::ALL.map(Self::sdk_name)
     }
 
@@ -60,6 +64,7 @@ impl Service {
             Self::Sqs => SQS,
             Self::S3 => S3,
             Self::RedshiftData => REDSHIFT_DATA,
+            Self::SecretsManager => SECRETS_MANAGER,
         }
     }
 }
@@ -163,4 +168,14 @@ const REDSHIFT_DATA: &[&str] = &[
     "ExecuteStatement",
     "GetStatementResult",
     "ListStatements",
+];
+
+const SECRETS_MANAGER: &[&str] = &[
+    "CreateSecret",
+    "DeleteSecret",
+    "DescribeSecret",
+    "GetSecretValue",
+    "ListSecrets",
+    "PutSecretValue",
+    "RestoreSecret",
 ];

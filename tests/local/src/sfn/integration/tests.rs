@@ -53,6 +53,12 @@ fn resources_say_service_operation_and_what_is_waited_for() {
             Pattern::Response,
         ),
         (
+            "aws-sdk:secretsmanager:getSecretValue",
+            Service::SecretsManager,
+            "GetSecretValue",
+            Pattern::Response,
+        ),
+        (
             "aws-sdk:redshiftdata:executeStatement.waitForTaskToken",
             Service::RedshiftData,
             "ExecuteStatement",
