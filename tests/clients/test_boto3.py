@@ -1,10 +1,12 @@
 """Whole conversations, as boto3 has them."""
 
+import io
 import json
 import os
 import unittest
 
 import boto3
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -277,6 +279,14 @@ class Objects(Case):
         self.assertEqual(self.s3.get_object(Bucket="boto", Key="to")["Body"].read(), b"one")
         self.s3.delete_object(**where)
         self.refused("NoSuchKey", self.s3.get_object, **where)
+
+    def test_a_large_object_goes_in_parts(self):
+        body = os.urandom(12 * 1024 * 1024)
+        parts = TransferConfig(multipart_threshold=5 << 20, multipart_chunksize=5 << 20)
+        self.s3.upload_fileobj(io.BytesIO(body), "boto", "large", Config=parts)
+        back = io.BytesIO()
+        self.s3.download_fileobj("boto", "large", back, Config=parts)
+        self.assertEqual(back.getvalue(), body)
 
 
 class DataApi(Case):

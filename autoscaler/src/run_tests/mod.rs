@@ -315,3 +315,8 @@ fn message(receipt: &str, alarm: &str, state: &str, second: i64) -> Message {
 fn breach(receipt: &str, second: i64) -> Message {
     message(receipt, "demo-s3-load-out", "ALARM", second)
 }
+
+/// What `/readyz` says, without what has not happened yet.
+fn unready(running: &Running) -> String {
+    running.shared.why_unready().unwrap_or_default()
+}

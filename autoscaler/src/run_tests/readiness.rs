@@ -2,11 +2,6 @@
 
 use super::*;
 
-/// What `/readyz` says, without what has not happened yet.
-pub(super) fn unready(running: &Running) -> String {
-    running.shared.why_unready().unwrap_or_default()
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_queue_that_cannot_be_received_keeps_us_from_being_ready() {
     let world = World::new();

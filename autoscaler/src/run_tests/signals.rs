@@ -1,6 +1,5 @@
 //! Messages: when they are deleted, and what late or lost ones change.
 
-use super::readiness::unready;
 use super::*;
 
 #[tokio::test(start_paused = true)]

@@ -92,6 +92,9 @@ struct ServeOptions {
     /// How long after its end a datapoint can be read
     #[arg(long, value_name = "SPAN", default_value = "30s", value_parser = humantime::parse_duration)]
     metric_delay: Duration,
+    /// Show the decisions of an autoscaler on the status page, like http://127.0.0.1:9090/decisions
+    #[arg(long, value_name = "URL")]
+    decisions: Option<http::Uri>,
     /// What goes wrong, from the start: latency, errors, throttles, hang-ups, repeats, kills
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
@@ -113,7 +116,10 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match Cli::try_parse_from(arguments) {
         Ok(Cli {
             command: Command::Serve(options),
-        }) => serve((*options).into()).await,
+        }) => {
+            let decisions = options.decisions.as_ref().map(ToString::to_string);
+            serve((*options).into(), decisions).await
+        }
         Ok(Cli {
             command: Command::Demo(options),
         }) => demo::run(*options).await.unwrap_or_else(|error| {
@@ -129,7 +135,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-async fn serve(options: LocalOptions) -> ExitCode {
+async fn serve(options: LocalOptions, decisions: Option<String>) -> ExitCode {
     let signals = signal(SignalKind::interrupt())
         .and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
     let (mut interrupt, mut terminate) = match signals {
@@ -148,6 +154,9 @@ async fn serve(options: LocalOptions) -> ExitCode {
         Ok(local) => local,
         Err(error) => return refuse(&error),
     };
+    if let Some(url) = decisions {
+        local.follow_decisions(url);
+    }
     print!("{}", local.exports());
     println!("# status page: {}/_stepfleet/", local.context.base_url);
     println!("ready");

@@ -15,6 +15,7 @@ pub mod faults;
 pub mod page;
 pub mod redshift;
 pub mod s3;
+pub mod secrets;
 pub mod serve;
 pub mod server;
 pub mod sfn;

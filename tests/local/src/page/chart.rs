@@ -68,7 +68,11 @@ pub(super) fn chart(title: &str, unit: &str, times: &[f64], lines: &[Line<'_>]) 
         } else {
             format!("−{}", duration(ago))
         };
-        let anchor = if tick == 4 { "end" } else { "middle" };
+        let anchor = match tick {
+            0 => "start",
+            4 => "end",
+            _ => "middle",
+        };
         let _ = write!(
             svg,
             r#"<text class="tick" x="{:.1}" y="{}" text-anchor="{anchor}">{label}</text>"#,

@@ -3,32 +3,49 @@
 use std::fmt::Write as _;
 
 use super::chart::{Line, chart, duration};
-use super::{AlarmRow, DecisionRow, Sample, Status};
+use super::{AlarmRow, DecisionRow, Sample, Show, Status, rows};
 
 const STYLE: &str = include_str!("style.css");
 
-/// Replaces the changing part every two seconds; without scripts the page reloads.
-const SCRIPT: &str = "setInterval(async()=>{try{const r=await fetch('fragment');if(r.ok)document.querySelector('main').innerHTML=await r.text();document.body.classList.remove('stale')}catch{document.body.classList.add('stale')}},2000)";
+/// Replaces the changing part every two seconds and leaves the focus where it
+/// was; without scripts the page reloads.
+const SCRIPT: &str = "setInterval(async()=>{try{const r=await fetch('fragment'+location.search);if(r.ok){const m=document.querySelector('main'),t=await r.text(),a=[...m.querySelectorAll('a')].indexOf(document.activeElement);m.innerHTML=t;if(a>=0)m.querySelectorAll('a')[a]?.focus()}document.body.classList.remove('stale')}catch{document.body.classList.add('stale')}},2000)";
 
 /// The whole page.
-pub(super) fn page(status: &Status) -> String {
+pub(super) fn page(status: &Status, show: Show) -> String {
+    let head = head(
+        "stepfleet-local",
+        "<noscript><meta http-equiv=\"refresh\" content=\"2\"></noscript>",
+    );
     format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
-         <title>stepfleet-local</title><link rel=\"icon\" href=\"data:,\"><noscript><meta http-equiv=\"refresh\" content=\"2\"></noscript><style>{STYLE}</style>\
-         <body><header><h1>stepfleet</h1><p>{}</p><p class=\"gone\">No answer: this is the last that was known.</p></header><main>{}</main><script>{SCRIPT}</script></body></html>",
+        "{head}<body><header><h1>stepfleet</h1><p>{}</p><p class=\"gone\">No answer: this is the last that was known.</p></header><main>{}</main><script>{SCRIPT}</script></body></html>",
         escape(&status.title),
-        fragment(status)
+        fragment(status, show)
+    )
+}
+
+/// The beginning of every page, up to its body.
+pub(super) fn head(title: &str, more: &str) -> String {
+    format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+         <title>{}</title><link rel=\"icon\" href=\"data:,\">{more}<style>{STYLE}</style></head>",
+        escape(title)
     )
 }
 
 /// The part that changes.
-pub(super) fn fragment(status: &Status) -> String {
+pub(super) fn fragment(status: &Status, show: Show) -> String {
     let mut out = tiles(status);
     out.push_str(&charts(status));
     out.push_str("<div class=\"columns\">");
+    out.push_str(&rows::activities(&status.activities));
+    out.push_str(&rows::deployments(&status.deployments));
+    out.push_str("</div><div class=\"columns\">");
+    out.push_str(&rows::runs(&status.runs, show));
+    out.push_str("<div class=\"columns\">");
     out.push_str(&alarms(&status.alarms));
     out.push_str(&decisions(&status.decisions));
-    out.push_str("</div>");
+    out.push_str("</div></div>");
     out
 }
 
@@ -161,7 +178,7 @@ fn figure(title: &str, unit: &str, times: &[f64], lines: &[Line<'_>]) -> String 
 }
 
 fn alarms(alarms: &[AlarmRow]) -> String {
-    let mut out = "<section><h2>Alarms</h2>".to_owned();
+    let mut out = "<section id=\"alarms\"><h2>Alarms</h2>".to_owned();
     if alarms.is_empty() {
         return out + "<p class=\"none\">There are no alarms.</p></section>";
     }
@@ -180,7 +197,7 @@ fn alarms(alarms: &[AlarmRow]) -> String {
 }
 
 fn decisions(decisions: &[DecisionRow]) -> String {
-    let mut out = "<section><h2>Last decisions</h2>".to_owned();
+    let mut out = "<section id=\"decisions\"><h2>Last decisions</h2>".to_owned();
     if decisions.is_empty() {
         return out
             + "<p class=\"none\">The autoscaler has not decided anything yet.</p></section>";
@@ -202,11 +219,11 @@ fn decisions(decisions: &[DecisionRow]) -> String {
 }
 
 /// The time of day, in UTC.
-fn clock(at: jiff::Timestamp) -> String {
+pub(super) fn clock(at: jiff::Timestamp) -> String {
     at.strftime("%H:%M:%S UTC").to_string()
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -233,10 +250,11 @@ mod tests {
             since: jiff::Timestamp::UNIX_EPOCH,
             reason: "a & b".to_owned(),
         };
-        let html = page(&Status {
+        let status = Status {
             alarms: vec![alarm],
             ..Status::default()
-        });
+        };
+        let html = page(&status, Show::All);
         assert!(
             html.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;")
                 && html.contains("a &amp; b")
@@ -246,7 +264,7 @@ mod tests {
 
     #[test]
     fn an_empty_page_says_what_is_missing() {
-        let html = page(&Status::default());
+        let html = page(&Status::default(), Show::All);
         assert!(
             html.contains("There are no alarms.") && html.contains("has not decided anything yet")
         );

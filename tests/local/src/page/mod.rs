@@ -1,20 +1,27 @@
 //! The status page: server-rendered, charts as SVG, nothing from outside.
 //!
 //! A sampler fills a [`Status`]; [`router`] serves it below `/_stepfleet/`.
+//! Executions are looked up when somebody looks.
 
 mod chart;
+mod execution;
 mod html;
+mod rows;
+mod runs;
 pub(crate) mod sampler;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::response::{Html, Redirect};
 use axum::routing::get;
+use http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::sfn::StepFunctions;
 
 /// How many samples are kept: an hour and a half at one a second.
 const KEPT: usize = 5_400;
@@ -92,6 +99,53 @@ pub struct Executions {
     pub failed: usize,
 }
 
+/// One activity.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ActivityRow {
+    /// Its name.
+    pub name: String,
+    /// Tasks that wait for a worker.
+    pub waiting: usize,
+    /// Tasks that run.
+    pub running: usize,
+    /// Polls that are open.
+    pub polls: usize,
+    /// The age of its oldest waiting task, in seconds.
+    pub oldest_wait: f64,
+}
+
+/// One Deployment of the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeploymentRow {
+    /// Its name.
+    pub name: String,
+    /// Replicas that it asks for.
+    pub replicas: u32,
+    /// Its pods that are ready.
+    pub ready: usize,
+}
+
+/// One execution.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ExecutionRow {
+    /// Its ARN.
+    pub arn: String,
+    /// Its name.
+    pub name: String,
+    /// The name of its state machine.
+    pub machine: String,
+    /// `RUNNING`, `SUCCEEDED`, `FAILED`, `TIMED_OUT` or `ABORTED`.
+    pub status: String,
+    /// When it was started.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// Why it failed: the error's name.
+    pub error: Option<String>,
+    /// Why it failed: in words.
+    pub cause: Option<String>,
+}
+
 /// What the page shows.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Status {
@@ -107,6 +161,49 @@ pub struct Status {
     pub files: Files,
     /// Executions by how they stand.
     pub executions: Executions,
+    /// All activities, by name.
+    pub activities: Vec<ActivityRow>,
+    /// The catalogue's Deployments, by name.
+    pub deployments: Vec<DeploymentRow>,
+    /// The last executions of those that are asked for, newest first.
+    pub runs: Vec<ExecutionRow>,
+}
+
+/// Which executions are shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Show {
+    #[default]
+    All,
+    Running,
+    Failed,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+struct Asked {
+    #[serde(default)]
+    show: Show,
+}
+
+#[derive(Debug, Deserialize)]
+struct One {
+    arn: String,
+}
+
+/// What the pages are made from.
+#[derive(Debug, Clone)]
+struct Pages {
+    board: Board,
+    sfn: Arc<StepFunctions>,
+}
+
+impl Pages {
+    async fn status(&self, show: Show) -> Status {
+        Status {
+            runs: runs::last(&self.sfn, show).await,
+            ..self.board.read()
+        }
+    }
 }
 
 /// A [`Status`] that a sampler writes and the page reads.
@@ -138,8 +235,9 @@ impl Board {
     }
 }
 
-/// The page (`/_stepfleet/`), its changing part (`/_stepfleet/fragment`) and the same as JSON (`/_stepfleet/status.json`).
-pub fn router(board: Board) -> Router {
+/// The page (`/_stepfleet/`), its changing part (`/_stepfleet/fragment`), the same as JSON
+/// (`/_stepfleet/status.json`), and one execution (`/_stepfleet/execution?arn=`).
+pub fn router(board: Board, sfn: Arc<StepFunctions>) -> Router {
     Router::new()
         .route(
             "/_stepfleet",
@@ -147,17 +245,40 @@ pub fn router(board: Board) -> Router {
         )
         .route(
             "/_stepfleet/",
-            get(async |State(board): State<Board>| Html(html::page(&board.read()))),
+            get(
+                async |State(pages): State<Pages>, Query(asked): Query<Asked>| {
+                    Html(html::page(&pages.status(asked.show).await, asked.show))
+                },
+            ),
         )
         .route(
             "/_stepfleet/fragment",
-            get(async |State(board): State<Board>| Html(html::fragment(&board.read()))),
+            get(
+                async |State(pages): State<Pages>, Query(asked): Query<Asked>| {
+                    Html(html::fragment(&pages.status(asked.show).await, asked.show))
+                },
+            ),
         )
         .route(
             "/_stepfleet/status.json",
-            get(async |State(board): State<Board>| axum::Json(board.read())),
+            get(
+                async |State(pages): State<Pages>, Query(asked): Query<Asked>| {
+                    axum::Json(pages.status(asked.show).await)
+                },
+            ),
         )
-        .with_state(board)
+        .route("/_stepfleet/execution", get(execution))
+        .with_state(Pages { board, sfn })
+}
+
+async fn execution(
+    State(pages): State<Pages>,
+    Query(one): Query<One>,
+) -> (StatusCode, Html<String>) {
+    match runs::whole(&pages.sfn, &one.arn).await {
+        Ok(run) => (StatusCode::OK, Html(execution::page(&run))),
+        Err(error) => (StatusCode::NOT_FOUND, Html(execution::missing(&error))),
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use hyper_util::rt::TokioExecutor;
 use stepfleet_activity::Clock;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::{AlarmRow, Board, DecisionRow, Executions, Files, Sample};
+use super::{ActivityRow, AlarmRow, Board, DecisionRow, DeploymentRow, Executions, Files, Sample};
 use crate::cloudwatch::CloudWatch;
 use crate::cluster::Cluster;
 use crate::s3::S3;
@@ -47,6 +47,8 @@ pub(crate) async fn run(sources: Sources, board: Board) {
             status.files = files;
             status.executions = executions;
             status.alarms = alarms;
+            status.activities = sources.activities();
+            status.deployments = sources.deployments();
         });
         let url = sources
             .decisions_url
@@ -116,6 +118,36 @@ impl Sources {
             succeeded: counts.succeeded,
             failed: counts.failed + counts.timed_out + counts.aborted,
         }
+    }
+
+    fn activities(&self) -> Vec<ActivityRow> {
+        let all = self.sfn.snapshot().into_iter();
+        all.map(|activity| ActivityRow {
+            name: activity.name,
+            waiting: activity.waiting,
+            running: activity.running,
+            polls: activity.pollers,
+            oldest_wait: activity.oldest_wait.unwrap_or_default().as_secs_f64(),
+        })
+        .collect()
+    }
+
+    fn deployments(&self) -> Vec<DeploymentRow> {
+        let pods = self.cluster.pods();
+        let ready = |name: &str| {
+            let own = pods.iter().filter(|pod| pod.deployment == name);
+            own.filter(|pod| pod.ready && !pod.terminating).count()
+        };
+        let known = self.deployments.iter();
+        known
+            .filter_map(|name| {
+                Some(DeploymentRow {
+                    name: name.clone(),
+                    replicas: self.cluster.replicas(name)?,
+                    ready: ready(name),
+                })
+            })
+            .collect()
     }
 
     fn alarms(&self) -> Vec<AlarmRow> {

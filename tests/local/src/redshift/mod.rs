@@ -7,20 +7,22 @@ mod copy;
 mod parameters;
 mod postgres;
 mod procedure;
+mod request;
 mod result;
 mod run;
+mod spans;
 mod statement;
 mod translate;
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 pub use postgres::{Warehouse, WarehouseError, WarehouseOptions};
@@ -29,21 +31,21 @@ use crate::context::read;
 use crate::s3::S3;
 use crate::server::JsonService;
 use crate::{AwsError, Context};
-use parameters::Parameter;
-use statement::{Asked, Statement, Status, Target, Text};
+use request::{ById, Execute, List};
+use run::Outcome;
+use spans::Spans;
+use statement::{Asked, Statement, Status, Text};
 
-/// A statement's text is at most 100 KB (Redshift management guide, Data API considerations).
-const MAX_SQL: usize = 102_400;
-/// A batch has at most 40 statements (API reference, BatchExecuteStatement).
-const MAX_BATCH: usize = 40;
-/// At most so many statements are active at once.
+/// At most so many statements are active at once (Data API considerations).
 const MAX_ACTIVE: usize = 200;
 /// A client token answers with its statement for so long (API reference).
 const TOKEN_KEPT: SignedDuration = SignedDuration::from_hours(8);
+/// A statement and its result are known for so long after its end.
+const RESULT_KEPT: SignedDuration = SignedDuration::from_hours(24);
+/// A statement runs for so long at most.
+const MAX_RUN: Duration = Duration::from_secs(24 * 60 * 60);
 /// Rows of one page of a result.
 const PAGE_ROWS: usize = 1_000;
-/// Statements of one page of a list, unless told: as AWS has it.
-const PAGE_STATEMENTS: usize = 100;
 
 /// The Redshift Data API.
 #[derive(Debug)]
@@ -61,44 +63,20 @@ struct State {
     statements: HashMap<String, Statement>,
     /// Ids, oldest first.
     order: Vec<String>,
-    tokens: HashMap<String, (String, Timestamp)>,
+    tokens: HashMap<String, Token>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Execute {
-    sql: Option<String>,
-    sqls: Option<Vec<String>>,
-    #[serde(flatten)]
-    target: Target,
-    statement_name: Option<String>,
-    client_token: Option<String>,
-    #[serde(default)]
-    parameters: Vec<Parameter>,
-    #[serde(flatten)]
-    others: Map<String, Value>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ById {
+/// What a client token stands for.
+#[derive(Debug)]
+struct Token {
     id: String,
-    next_token: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct List {
-    #[serde(flatten)]
-    target: Target,
-    statement_name: Option<String>,
-    status: Option<String>,
-    max_results: Option<usize>,
-    next_token: Option<String>,
+    at: Timestamp,
+    /// Of the request, which has to be the same.
+    fingerprint: String,
 }
 
 impl DataApi {
-    /// The API over a warehouse; every statement takes at least `latency`.
+    /// The API over a warehouse; every statement is STARTED for at least `latency`.
     pub fn new(
         context: Context,
         warehouse: Arc<Warehouse>,
@@ -132,17 +110,22 @@ impl DataApi {
         }
     }
 
+    /// The state without what is too old.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.forget(self.context.clock.now());
+        state
     }
 
     fn execute(self: &Arc<Self>, request: Execute) -> Result<Value, AwsError> {
-        let (sqls, batch) = check(&request)?;
+        let (sqls, batch) = request.check()?;
+        let spans = Spans::asked(&sqls, self.latency)?;
         let bound = parameters::bind(&sqls, &request.parameters)?;
         let now = self.context.clock.now();
+        let fingerprint = request.fingerprint();
         let mut state = self.lock();
         // The same token is the same statement, also where that one failed.
-        if let Some(statement) = state.known(request.client_token.as_deref(), now) {
+        if let Some(statement) = state.known(request.client_token.as_deref(), &fingerprint)? {
             return Ok(statement.accepted());
         }
         let text = |(sql, bound)| Text {
@@ -162,22 +145,34 @@ impl DataApi {
         let (accepted, stop) = (statement.accepted(), statement.stop.clone());
         state.take(&id, statement)?;
         if let Some(token) = request.client_token {
-            state.tokens.insert(token, (id.clone(), now));
+            let known = Token {
+                id: id.clone(),
+                at: now,
+                fingerprint,
+            };
+            state.tokens.insert(token, known);
         }
-        tokio::spawn(self.clone().run(id, stop));
+        tokio::spawn(self.clone().run((id, spans), stop));
         Ok(accepted)
     }
 
-    async fn run(self: Arc<Self>, id: String, stop: CancellationToken) {
-        let wait = self.context.timers.sleep(self.latency);
-        self.change(&id, |statement| statement.status = Status::Started);
-        let cancelled = tokio::select! {
-            () = wait => false,
-            () = stop.cancelled() => true,
-        };
-        if cancelled {
-            self.change(&id, |statement| statement.end(Status::Aborted, None));
-            return;
+    async fn run(self: Arc<Self>, (id, spans): (String, Spans), stop: CancellationToken) {
+        for (status, span) in [
+            (Status::Submitted, spans.submitted),
+            (Status::Picked, spans.picked),
+            (Status::Started, spans.started),
+        ] {
+            self.change(&id, |statement, now| statement.reach(status, now));
+            let cancelled = tokio::select! {
+                () = self.context.timers.sleep(span) => false,
+                () = stop.cancelled() => true,
+            };
+            if cancelled {
+                self.change(&id, |statement, now| {
+                    statement.settle(Outcome::Aborted, now);
+                });
+                return;
+            }
         }
         let found = self
             .lock()
@@ -187,30 +182,37 @@ impl DataApi {
         let Some((queries, errors_in)) = found else {
             return;
         };
-        let outcome = run::run(
-            &run::Place {
-                warehouse: &self.warehouse,
-                s3: &self.s3,
-                stop: &stop,
-                next_query: &self.next_query,
-                errors_in,
-            },
-            &queries,
-        )
-        .await;
-        self.change(&id, |statement| statement.settle(outcome));
+        let began = |at, process| self.change(&id, |statement, _| statement.begin(at, process));
+        let place = run::Place {
+            warehouse: &self.warehouse,
+            s3: &self.s3,
+            stop: &stop,
+            next_query: &self.next_query,
+            errors_in,
+            began: &began,
+        };
+        let mut running = pin!(run::run(&place, &queries));
+        let ended = self.context.timers.timeout(MAX_RUN, &mut running).await;
+        let outcome = match ended {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                stop.cancel();
+                running.await
+            }
+        };
+        self.change(&id, |statement, now| statement.settle(outcome, now));
     }
 
-    fn change(&self, id: &str, change: impl FnOnce(&mut Statement)) {
+    fn change(&self, id: &str, change: impl FnOnce(&mut Statement, Timestamp)) {
         let now = self.context.clock.now();
         if let Some(statement) = self.lock().statements.get_mut(id) {
-            change(statement);
+            change(statement, now);
             statement.updated = now;
         }
     }
 
     fn describe(&self, request: &ById) -> Result<Value, AwsError> {
-        let (id, part) = split(&request.id);
+        let (id, part) = request::split(&request.id);
         let state = self.lock();
         let statement = state
             .statements
@@ -220,7 +222,7 @@ impl DataApi {
     }
 
     fn result(&self, request: &ById) -> Result<Value, AwsError> {
-        let (id, part) = split(&request.id);
+        let (id, part) = request::split(&request.id);
         let state = self.lock();
         let statement = state
             .statements
@@ -232,7 +234,7 @@ impl DataApi {
                 format!("{}: there is no result set", request.id),
             )
         })?;
-        let from = offset(request.next_token.as_deref())?;
+        let from = request::offset(request.next_token.as_deref())?;
         let mut page = rows.page(from, PAGE_ROWS);
         if from + PAGE_ROWS < rows.len() {
             page["NextToken"] = json!((from + PAGE_ROWS).to_string());
@@ -240,42 +242,37 @@ impl DataApi {
         Ok(page)
     }
 
+    /// Newest first. A page goes on after a statement, not at a number: what is
+    /// submitted meanwhile repeats none.
     fn list(&self, request: &List) -> Result<Value, AwsError> {
-        let from = offset(request.next_token.as_deref())?;
-        let size = request
-            .max_results
-            .filter(|size| *size > 0)
-            .map_or(PAGE_STATEMENTS, |size| size.min(PAGE_STATEMENTS));
+        let (status, size) = (request.status()?, request.size()?);
         let state = self.lock();
+        let last = match &request.next_token {
+            None => state.order.len(),
+            Some(token) => {
+                let found = state.order.iter().position(|id| id == token);
+                found.ok_or_else(request::foreign_token)?
+            }
+        };
         let wanted = |statement: &&Statement| {
             let named = request.statement_name.as_ref().is_none_or(|prefix| {
-                statement
-                    .name
-                    .as_deref()
-                    .is_some_and(|name| name.starts_with(prefix))
+                let name = statement.name.as_deref();
+                name.is_some_and(|name| name.starts_with(prefix))
             });
-            // AWS lists finished statements only, unless told.
-            let status = request.status.as_deref().unwrap_or("FINISHED");
             named
                 && request.target.covers(&statement.target)
-                && (status == "ALL" || status == statement.status.as_str())
+                && status.is_none_or(|status| status == statement.status)
         };
-        let all: Vec<&Statement> = state
-            .order
+        let mut found = state.order[..last]
             .iter()
             .rev()
             .filter_map(|id| state.statements.get(id))
-            .filter(wanted)
-            .collect();
-        let page: Vec<Value> = all
-            .iter()
-            .skip(from)
-            .take(size)
-            .map(|statement| statement.listed())
-            .collect();
-        let mut answer = json!({"Statements": page});
-        if from + size < all.len() {
-            answer["NextToken"] = json!((from + size).to_string());
+            .filter(wanted);
+        let page: Vec<&Statement> = found.by_ref().take(size).collect();
+        let listed: Vec<Value> = page.iter().map(|statement| statement.listed()).collect();
+        let mut answer = json!({"Statements": listed});
+        if let Some(last) = page.last().filter(|_| found.next().is_some()) {
+            answer["NextToken"] = json!(last.id);
         }
         Ok(answer)
     }
@@ -298,12 +295,38 @@ impl DataApi {
 }
 
 impl State {
-    /// The statement of a client token that still counts.
-    fn known(&mut self, token: Option<&str>, now: Timestamp) -> Option<&Statement> {
+    /// Lets go of tokens and statements whose time is over.
+    fn forget(&mut self, now: Timestamp) {
         self.tokens
-            .retain(|_, (_, at)| now.duration_since(*at) < TOKEN_KEPT);
-        let (id, _) = self.tokens.get(token?)?;
-        self.statements.get(id)
+            .retain(|_, token| now.duration_since(token.at) < TOKEN_KEPT);
+        let known = self.statements.len();
+        self.statements.retain(|_, statement| {
+            !statement.status.is_terminal() || now.duration_since(statement.updated) < RESULT_KEPT
+        });
+        if self.statements.len() < known {
+            let statements = &self.statements;
+            self.order.retain(|id| statements.contains_key(id));
+        }
+    }
+
+    /// The statement of a client token that still counts.
+    ///
+    /// # Errors
+    /// If the token was another request's.
+    fn known(
+        &self,
+        token: Option<&str>,
+        fingerprint: &str,
+    ) -> Result<Option<&Statement>, AwsError> {
+        let Some(known) = token.and_then(|token| self.tokens.get(token)) else {
+            return Ok(None);
+        };
+        if known.fingerprint != fingerprint {
+            return Err(AwsError::validation(
+                "The ClientToken was used with other parameters within the last 8 hours",
+            ));
+        }
+        Ok(self.statements.get(&known.id))
     }
 
     fn take(&mut self, id: &str, statement: Statement) -> Result<(), AwsError> {
@@ -326,58 +349,6 @@ impl JsonService for Arc<DataApi> {
     async fn call(&self, operation: &str, body: Value) -> Result<Value, AwsError> {
         DataApi::call(self, operation, body).await
     }
-}
-
-/// The statements of a request, and whether it is a batch.
-fn check(request: &Execute) -> Result<(Vec<String>, bool), AwsError> {
-    request.target.check()?;
-    for (name, value) in &request.others {
-        match (name.as_str(), value) {
-            // As it is without them.
-            (_, Value::Null) | ("WithEvent", Value::Bool(false)) => {}
-            ("ResultFormat", value) if value == "JSON" => {}
-            ("ExecutionMode", value) if value == "TRANSACTION" => {}
-            _ => {
-                return Err(AwsError::validation(format!(
-                    "{name} {value} is not supported here"
-                )));
-            }
-        }
-    }
-    let (sqls, batch) = match (&request.sql, &request.sqls) {
-        (Some(sql), None) => (vec![sql.clone()], false),
-        (None, Some(sqls)) if (1..=MAX_BATCH).contains(&sqls.len()) => (sqls.clone(), true),
-        (None, Some(sqls)) => {
-            return Err(AwsError::validation(format!(
-                "Sqls has {} statements; 1 to {MAX_BATCH} are allowed",
-                sqls.len()
-            )));
-        }
-        _ => return Err(AwsError::validation("Sql or Sqls must be given")),
-    };
-    if let Some(long) = sqls.iter().find(|sql| sql.len() > MAX_SQL) {
-        return Err(AwsError::validation(format!(
-            "a statement has {} bytes; at most {MAX_SQL} are allowed",
-            long.len()
-        )));
-    }
-    Ok((sqls, batch))
-}
-
-/// `id` or `id:n`, n counted from 1.
-fn split(id: &str) -> (&str, Option<usize>) {
-    match id.split_once(':') {
-        Some((id, part)) => (id, Some(part.parse().unwrap_or(0))),
-        None => (id, None),
-    }
-}
-
-fn offset(token: Option<&str>) -> Result<usize, AwsError> {
-    token.map_or(Ok(0), |token| {
-        token
-            .parse()
-            .map_err(|_| AwsError::validation("NextToken is not one of ours"))
-    })
 }
 
 fn missing(id: &str) -> AwsError {

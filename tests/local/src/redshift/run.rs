@@ -1,12 +1,15 @@
 //! Runs a statement's texts in one transaction on a connection of its own.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use tokio_postgres::{CancelToken, Client, NoTls, SimpleQueryMessage};
 use tokio_util::sync::CancellationToken;
 
+use super::copy::token::{Kind, tokens};
 use super::copy::{self, CopyCommand, Job, Record};
 use super::postgres::{Warehouse, reason};
 use super::procedure;
@@ -26,6 +29,8 @@ pub(super) struct Place<'a> {
     pub(super) next_query: &'a AtomicI64,
     /// The system view that has the errors of a load.
     pub(super) errors_in: &'static str,
+    /// Hears which text runs, in which process.
+    pub(super) began: &'a (dyn Fn(usize, i32) + Sync),
 }
 
 /// One SQL text with the id that load history knows it by.
@@ -54,7 +59,8 @@ pub(super) enum Outcome {
 /// Why one text failed.
 enum Failure {
     Sql(tokio_postgres::Error),
-    Copy(String),
+    /// Ours, without PostgreSQL.
+    Said(String),
 }
 
 /// Runs all texts; a cancellation is settled by what the server says became of them.
@@ -95,15 +101,23 @@ async fn cancel(token: CancelToken, stop: CancellationToken) {
 }
 
 async fn transaction(place: &Place<'_>, queries: &[Query], client: &Client) -> Outcome {
-    if let Err(error) = client.batch_execute("BEGIN").await {
-        return Outcome::Failed {
-            at: 0,
-            error: say(&error),
-        };
-    }
+    let process = match begin(client).await {
+        Ok(process) => process,
+        Err(error) => {
+            return Outcome::Failed {
+                at: 0,
+                error: say(&error),
+            };
+        }
+    };
     let mut results = Vec::with_capacity(queries.len());
     for (at, query) in queries.iter().enumerate() {
-        match one(place, query, client).await {
+        (place.began)(at, process);
+        let result = match refused(&query.sql, queries.len() > 1) {
+            Some(why) => Err(Failure::Said(why)),
+            None => one(place, query, client).await,
+        };
+        match result {
             Ok(result) => results.push(result),
             Err(failure) => return roll_back(client, at, failure).await,
         }
@@ -122,27 +136,49 @@ async fn transaction(place: &Place<'_>, queries: &[Query], client: &Client) -> O
     }
 }
 
+/// Begins the transaction; gives the process it is in.
+async fn begin(client: &Client) -> Result<i32, tokio_postgres::Error> {
+    client.batch_execute("BEGIN").await?;
+    let process = client.query_one("SELECT pg_backend_pid()", &[]).await?;
+    process.try_get(0)
+}
+
+/// What would end the transaction that all texts are, here or in Redshift.
+fn refused(sql: &str, batch: bool) -> Option<String> {
+    let tokens = tokens(sql);
+    let first = tokens.iter().find(|token| token.kind != Kind::Space)?;
+    let ends = ["begin", "start", "commit", "end", "rollback", "abort"];
+    if ends.iter().any(|word| first.is(word)) {
+        return Some(format!(
+            "{} is not here: the statements of a request are one transaction",
+            first.text.to_uppercase()
+        ));
+    }
+    (batch && first.is("truncate")).then(|| {
+        "TRUNCATE in a batch is not here: it commits in Redshift and does not in PostgreSQL"
+            .to_owned()
+    })
+}
+
 async fn roll_back(client: &Client, at: usize, failure: Failure) -> Outcome {
     // A connection that is gone has rolled back by itself.
     let _ = client.batch_execute("ROLLBACK").await;
     let error = match failure {
         Failure::Sql(error) => say(&error),
-        Failure::Copy(error) => format!("ERROR: {error}"),
+        Failure::Said(error) => format!("ERROR: {error}"),
     };
     Outcome::Failed { at, error }
 }
 
 async fn one(place: &Place<'_>, query: &Query, client: &Client) -> Result<QueryResult, Failure> {
     if let Some(created) = procedure::procedure(&query.sql) {
-        let created = created.map_err(Failure::Copy)?;
-        return ask(&created, client).await.map_err(Failure::Sql);
+        let created = created.map_err(Failure::Said)?;
+        return ask(&created, client).await;
     }
     match copy::parse(&query.sql) {
         Some(Ok(command)) => load(place, &command, (query.id, client)).await,
-        Some(Err(error)) => Err(Failure::Copy(error)),
-        None => ask(&translate(&query.sql), client)
-            .await
-            .map_err(Failure::Sql),
+        Some(Err(error)) => Err(Failure::Said(error)),
+        None => ask(&translate(&query.sql), client).await,
     }
 }
 
@@ -166,7 +202,7 @@ async fn load(
         command,
     };
     record_apart(place, &record, &outcome).await;
-    let loaded = outcome.map_err(|error| Failure::Copy(error.message))?;
+    let loaded = outcome.map_err(|error| Failure::Said(error.message))?;
     let last = "SELECT set_config('stepfleet.last_copy_id', $1, false), \
                 set_config('stepfleet.last_copy_count', $2, false)";
     let (id, rows) = (query_id.to_string(), loaded.rows().to_string());
@@ -196,22 +232,44 @@ async fn record_apart(
 }
 
 /// Columns come from preparing it (which also refuses two statements in one), values as texts.
-async fn ask(sql: &str, client: &Client) -> Result<QueryResult, tokio_postgres::Error> {
-    let prepared = client.prepare(sql).await?;
-    let messages = client.simple_query(sql).await?;
-    let mut rows = Vec::new();
+async fn ask(sql: &str, client: &Client) -> Result<QueryResult, Failure> {
+    let prepared = client.prepare(sql).await.map_err(Failure::Sql)?;
+    let messages = client.simple_query_raw(sql).await;
+    let mut messages = pin!(messages.map_err(Failure::Sql)?);
+    let mut rows = Rows::new(prepared.columns());
     let mut affected = 0;
-    for message in messages {
+    while let Some(message) = messages.try_next().await.map_err(Failure::Sql)? {
         match message {
-            SimpleQueryMessage::Row(row) => rows.push(row),
+            SimpleQueryMessage::Row(row) => rows.add(&row).map_err(Failure::Said)?,
             SimpleQueryMessage::CommandComplete(count) => affected = count,
             _ => {}
         }
     }
-    let rows = (!prepared.columns().is_empty()).then(|| Rows::new(prepared.columns(), &rows));
+    let rows = (!prepared.columns().is_empty()).then_some(rows);
     Ok(QueryResult { affected, rows })
 }
 
 fn say(error: &tokio_postgres::Error) -> String {
     format!("ERROR: {}", reason(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_a_transaction_is_refused() {
+        for (sql, batch, wanted) in [
+            ("-- x\nCOMMIT", false, Some("COMMIT")),
+            ("begin", true, Some("BEGIN")),
+            ("TRUNCATE t", true, Some("TRUNCATE")),
+            ("TRUNCATE t", false, None),
+            ("SELECT 'commit'", true, None),
+            ("", false, None),
+        ] {
+            let found = refused(sql, batch);
+            let named = found.as_deref().and_then(|text| text.split(' ').next());
+            assert_eq!(named, wanted, "{sql}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! A statement: how it stands, and how the API tells it.
 
+use std::cmp::Ordering;
+
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -10,10 +12,14 @@ use super::result::Rows;
 use super::run::{Outcome, Query};
 use crate::AwsError;
 
+/// What the API says for a number that is not known.
+const UNKNOWN: i64 = -1;
+
 /// How a statement stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status {
     Submitted,
+    Picked,
     Started,
     Finished,
     Failed,
@@ -24,11 +30,20 @@ impl Status {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Submitted => "SUBMITTED",
+            Self::Picked => "PICKED",
             Self::Started => "STARTED",
             Self::Finished => "FINISHED",
             Self::Failed => "FAILED",
             Self::Aborted => "ABORTED",
         }
+    }
+
+    /// The state of a name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        use Status::{Aborted, Failed, Finished, Picked, Started, Submitted};
+        [Submitted, Picked, Started, Finished, Failed, Aborted]
+            .into_iter()
+            .find(|status| status.as_str() == name)
     }
 
     pub(super) fn is_terminal(self) -> bool {
@@ -129,7 +144,7 @@ struct Part {
 /// A statement as it was submitted, and what became of it.
 #[derive(Debug)]
 pub(super) struct Statement {
-    id: String,
+    pub(super) id: String,
     pub(super) name: Option<String>,
     batch: bool,
     pub(super) target: Target,
@@ -137,6 +152,10 @@ pub(super) struct Statement {
     pub(super) status: Status,
     created: Timestamp,
     pub(super) updated: Timestamp,
+    started: Option<Timestamp>,
+    ended: Option<Timestamp>,
+    /// PostgreSQL's process, once there is one.
+    process: Option<i32>,
     error: Option<String>,
     parts: Vec<Part>,
     /// Asks the runner to stop.
@@ -162,6 +181,9 @@ impl Statement {
             status: Status::Submitted,
             created: now,
             updated: now,
+            started: None,
+            ended: None,
+            process: None,
             error: None,
             parts: asked.texts.into_iter().map(part).collect(),
             stop: CancellationToken::new(),
@@ -179,19 +201,45 @@ impl Statement {
             .collect()
     }
 
-    /// Ends without having run, or as a whole.
-    pub(super) fn end(&mut self, status: Status, error: Option<String>) {
+    /// Comes to a state on its way.
+    pub(super) fn reach(&mut self, status: Status, now: Timestamp) {
+        self.status = status;
+        if status == Status::Started {
+            self.started = Some(now);
+        }
+        if !self.batch {
+            for part in &mut self.parts {
+                part.status = status;
+            }
+        }
+    }
+
+    /// One of the texts runs now, and those before it have.
+    pub(super) fn begin(&mut self, at: usize, process: i32) {
+        self.process = Some(process);
+        for (number, part) in self.parts.iter_mut().enumerate() {
+            match number.cmp(&at) {
+                Ordering::Less => part.status = Status::Finished,
+                Ordering::Equal => part.status = Status::Started,
+                Ordering::Greater => {}
+            }
+        }
+    }
+
+    /// Ends as a whole: what ran before is taken back too.
+    fn end(&mut self, status: Status, error: Option<String>) {
         self.status = status;
         self.error = error;
         for part in &mut self.parts {
-            if !part.status.is_terminal() {
+            if part.status != Status::Failed {
                 part.status = Status::Aborted;
             }
         }
     }
 
     /// Takes over what the runner found.
-    pub(super) fn settle(&mut self, outcome: Outcome) {
+    pub(super) fn settle(&mut self, outcome: Outcome, now: Timestamp) {
+        self.ended = Some(now);
         match outcome {
             Outcome::Finished(results) => {
                 for (part, result) in self.parts.iter_mut().zip(results) {
@@ -238,6 +286,9 @@ impl Statement {
             "Duration": self.nanos(), "HasResultSet": self.parts.iter().any(|part| part.rows.is_some()),
         });
         self.target.add_to(&mut answer);
+        if let Some(process) = self.process {
+            answer["RedshiftPid"] = json!(process);
+        }
         if let Some(error) = &self.error {
             answer["Error"] = json!(error);
         }
@@ -269,8 +320,12 @@ impl Statement {
         answer
     }
 
+    /// How long it ran: -1 where it has not, or still does.
     fn nanos(&self) -> i64 {
-        i64::try_from(self.updated.duration_since(self.created).as_nanos()).unwrap_or(i64::MAX)
+        let (Some(started), Some(ended)) = (self.started, self.ended) else {
+            return UNKNOWN;
+        };
+        i64::try_from(ended.duration_since(started).as_nanos()).unwrap_or(i64::MAX)
     }
 
     /// The result set of the whole, or of a part counted from 1.
@@ -303,11 +358,17 @@ impl Statement {
 }
 
 fn part_fields(part: &Part) -> Value {
-    let (rows, size) = part
-        .rows
-        .as_ref()
-        .map_or((part.affected, 0), |rows| (rows.len() as u64, rows.size()));
-    json!({"QueryString": part.text.sql, "RedshiftQueryId": part.text.query_id, "ResultRows": rows, "ResultSize": size})
+    let mut answer = json!({"QueryString": part.text.sql, "RedshiftQueryId": UNKNOWN, "ResultRows": UNKNOWN, "ResultSize": UNKNOWN});
+    if !matches!(part.status, Status::Submitted | Status::Picked) {
+        answer["RedshiftQueryId"] = json!(part.text.query_id);
+    }
+    if part.status == Status::Finished {
+        let rows = part.rows.as_ref();
+        let count = rows.map_or(part.affected, |rows| rows.len() as u64);
+        answer["ResultRows"] = json!(count);
+        answer["ResultSize"] = json!(rows.map_or(0, Rows::size));
+    }
+    answer
 }
 
 fn merge(into: &mut Value, from: Value) {

@@ -26,6 +26,7 @@ pub use store::{About, Condition, ObjectInfo, StoreError};
 
 /// S3: buckets and objects, kept in `<dir>/s3`.
 pub struct S3 {
+    account: String,
     api: Api,
     service: S3Service,
 }
@@ -44,11 +45,18 @@ impl S3 {
             region: context.region.clone(),
         };
         let service = S3ServiceBuilder::new(api.clone()).build();
-        Ok(Arc::new(Self { api, service }))
+        Ok(Arc::new(Self {
+            account: context.account.clone(),
+            api,
+            service,
+        }))
     }
 
     /// Answers one request in S3's protocol. Any access key is taken.
     pub async fn handle(&self, request: http::Request<Body>) -> http::Response<Body> {
+        if !request::is_for(request.headers(), &self.account) {
+            return denied();
+        }
         let request = match request::prepare(request).await {
             Ok(request) => request,
             Err(message) => return refusal(400, message),
@@ -108,6 +116,21 @@ impl std::fmt::Debug for S3 {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("S3").finish_non_exhaustive()
     }
+}
+
+/// Every bucket here is the account's own.
+fn denied() -> http::Response<Body> {
+    let mut response = refusal(
+        403,
+        "<Error><Code>AccessDenied</Code><Message>the bucket is of another account than \
+         x-amz-expected-bucket-owner says</Message></Error>"
+            .to_owned(),
+    );
+    let kind = http::HeaderValue::from_static("application/xml");
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, kind);
+    response
 }
 
 fn refusal(status: u16, message: String) -> http::Response<Body> {

@@ -15,6 +15,16 @@ const SIGNATURE_HEADERS: [&str; 5] = [
     "x-amz-decoded-content-length",
 ];
 
+/// Whether the owner that a request expects is this account.
+pub(super) fn is_for(headers: &HeaderMap, account: &str) -> bool {
+    let names = [
+        "x-amz-expected-bucket-owner",
+        "x-amz-source-expected-bucket-owner",
+    ];
+    let mut owners = names.iter().filter_map(|name| headers.get(*name));
+    owners.all(|owner| owner.as_bytes() == account.as_bytes())
+}
+
 /// The request without its signature, its body without `aws-chunked` framing.
 pub(super) async fn prepare(request: Request<Body>) -> Result<Request<s3s::Body>, String> {
     let (mut parts, body) = request.into_parts();

@@ -1,6 +1,7 @@
 //! Everything together: AWS on one port, the cluster on another.
 
 mod error;
+mod integrations;
 mod options;
 mod setup;
 
@@ -25,6 +26,7 @@ use crate::faults::{self, Faults};
 use crate::page::{self, Board, sampler};
 use crate::redshift::{DataApi, Warehouse, WarehouseOptions};
 use crate::s3::S3;
+use crate::secrets::Secrets;
 use crate::server::{self, Absent, HttpService, JsonService, Services, Wire, Wires};
 use crate::sfn::StepFunctions;
 use crate::sns::Sns;
@@ -54,6 +56,8 @@ pub struct Local {
     pub sqs: Arc<Sqs>,
     /// S3.
     pub s3: Arc<S3>,
+    /// Secrets Manager.
+    pub secrets: Arc<Secrets>,
     /// The Redshift Data API.
     pub redshift: Arc<dyn JsonService>,
     warehouse: Option<Arc<Warehouse>>,
@@ -105,6 +109,7 @@ impl Local {
         let s3 = S3::open(&context, Arc::clone(&sqs))
             .map_err(|error| StartError::dir(&context.dir, error))?;
         let (redshift, warehouse) = warehouse(&options, &context, &s3).await?;
+        let secrets = Arc::new(Secrets::new(context.clone()));
         let kubeconfig = context.dir.join("kubeconfig");
         let cluster = Cluster::new(ClusterOptions {
             clock: Arc::clone(&context.clock),
@@ -114,6 +119,13 @@ impl Local {
         cluster
             .write_kubeconfig(&ports.cluster.1)
             .map_err(|error| StartError::dir(&context.dir, error))?;
+        sfn.reach(Arc::new(integrations::Others {
+            cloudwatch: Arc::clone(&cloudwatch),
+            sns: Arc::clone(&sns),
+            sqs: Arc::clone(&sqs),
+            s3: Arc::new(Buckets(Arc::clone(&s3))),
+            redshift: Arc::clone(&redshift),
+        }));
         let mut local = Self {
             context,
             sfn,
@@ -121,6 +133,7 @@ impl Local {
             sns,
             sqs,
             s3,
+            secrets,
             redshift,
             warehouse,
             cluster,
@@ -146,11 +159,12 @@ impl Local {
             sns: Arc::clone(&self.sns),
             sqs: Arc::clone(&self.sqs),
             s3: Arc::new(Buckets(Arc::clone(&self.s3))),
+            secrets: Arc::clone(&self.secrets),
             redshift: Arc::clone(&self.redshift),
             faults: self.faults.clone(),
         };
         // The page's own paths go before the port's, which takes all that is left.
-        let aws = page::router(self.board.clone())
+        let aws = page::router(self.board.clone(), Arc::clone(&self.sfn))
             .merge(timers::control::router(self.context.clone()))
             .merge(faults::control::router(self.faults.clone()))
             .fallback_service(server::router(services));
@@ -205,7 +219,7 @@ impl Local {
 }
 
 /// S3 as the port asks for it.
-struct Buckets(Arc<S3>);
+pub(super) struct Buckets(Arc<S3>);
 
 #[async_trait]
 impl HttpService for Buckets {

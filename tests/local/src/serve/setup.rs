@@ -14,6 +14,9 @@ use crate::cluster::WorkerDeployment;
 /// A message that fails so often goes to the dead-letter queue.
 const MOST_RECEIVES: &str = "5";
 
+/// What a warehouse's secret says: the form that Redshift has, and no secret.
+const WAREHOUSE_SECRET: &str = r#"{"username": "local", "password": "local"}"#;
+
 /// Makes everything that the catalogue says.
 pub(super) async fn make(
     local: &Local,
@@ -25,6 +28,14 @@ pub(super) async fn make(
         let made = local.sfn.call("CreateActivity", json!({"name": name}));
         made.await
             .map_err(StartError::setup(format!("activity {name}")))?;
+    }
+    for (name, warehouse) in &catalogue.warehouses {
+        if let Some(arn) = &warehouse.secret {
+            local
+                .secrets
+                .provide(arn, WAREHOUSE_SECRET)
+                .map_err(StartError::setup(format!("secret of warehouse {name}")))?;
+        }
     }
     let topic = signals(local, catalogue).await?;
     for activity in catalogue.activities.values() {

@@ -22,7 +22,7 @@ pub(super) async fn answer(
 
 fn kind(service: &str) -> &'static str {
     match service {
-        "RedshiftData" => "application/x-amz-json-1.1",
+        "RedshiftData" | "secretsmanager" => "application/x-amz-json-1.1",
         _ => "application/x-amz-json-1.0",
     }
 }
@@ -46,6 +46,7 @@ async fn call(
         "AWSStepFunctions" => services.sfn.call(operation, input).await,
         "RedshiftData" => services.redshift.call(operation, input).await,
         "AmazonSQS" => services.sqs.call(operation, input).await,
+        "secretsmanager" => services.secrets.call(operation, input),
         "GraniteServiceVersion20100801" => services.cloudwatch.call(operation, input),
         other => Err(AwsError::unknown_operation(other, operation)),
     }

@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use crate::cloudwatch::CloudWatch;
 use crate::faults::{Faults, apply};
+use crate::secrets::Secrets;
 use crate::sfn::StepFunctions;
 use crate::sns::{CERTIFICATE_PATH, Sns};
 use crate::sqs::Sqs;
@@ -46,6 +47,8 @@ pub struct Services {
     pub sqs: Arc<Sqs>,
     /// Buckets: whatever no other service takes.
     pub s3: Arc<dyn HttpService>,
+    /// Secrets.
+    pub secrets: Arc<Secrets>,
     /// The Redshift Data API.
     pub redshift: Arc<dyn JsonService>,
     /// What goes wrong.

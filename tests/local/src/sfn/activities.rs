@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::history::epoch;
-use super::input::{Page, check_arn, check_name, check_size, paged};
+use super::input::{Page, check_arn, check_name, check_size, paged, without_off};
+use super::tags::{Tag, check_tags};
 use super::{State, StepFunctions};
 use crate::AwsError;
 use crate::context::read;
@@ -61,8 +62,8 @@ pub(super) struct Poller {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Create {
     name: String,
-    #[serde(default, rename = "tags")]
-    _tags: Vec<Value>,
+    #[serde(default)]
+    tags: Vec<Tag>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,22 +83,29 @@ struct Poll {
 
 impl StepFunctions {
     pub(super) fn create_activity(&self, body: Value) -> Result<Value, AwsError> {
-        let Create { name, .. } = read(body)?;
+        let Create { name, tags } = read(without_off(body)?)?;
         check_name(&name)?;
+        let tags = check_tags(tags)?;
         let arn = self.context.arn("states", &format!("activity:{name}"));
         let mut state = self.lock();
-        let activity = state
-            .activities
-            .entry(arn.as_str().into())
-            .or_insert_with(|| Activity {
-                name,
-                created: self.now(),
-                queue: VecDeque::new(),
-                waiting: 0,
-                running: 0,
-                pollers: VecDeque::new(),
-            });
-        Ok(json!({"activityArn": arn, "creationDate": epoch(activity.created)}))
+        let created = match state.activities.get(arn.as_str()) {
+            Some(there) => there.created,
+            None => {
+                let activity = Activity {
+                    name,
+                    created: self.now(),
+                    queue: VecDeque::new(),
+                    waiting: 0,
+                    running: 0,
+                    pollers: VecDeque::new(),
+                };
+                let created = activity.created;
+                state.activities.insert(arn.as_str().into(), activity);
+                state.tags.insert(arn.clone(), tags);
+                created
+            }
+        };
+        Ok(json!({"activityArn": arn, "creationDate": epoch(created)}))
     }
 
     pub(super) fn describe_activity(&self, body: Value) -> Result<Value, AwsError> {
@@ -106,15 +114,18 @@ impl StepFunctions {
         let state = self.lock();
         let activity = state.activities.get(activity_arn.as_str());
         let activity = activity.ok_or_else(|| missing(&activity_arn))?;
-        Ok(activity.show(&activity_arn))
+        let mut shown = activity.show(&activity_arn);
+        shown["encryptionConfiguration"] = json!({"type": "AWS_OWNED_KEY"});
+        Ok(shown)
     }
 
     pub(super) fn list_activities(&self, body: Value) -> Result<Value, AwsError> {
         let page: Page = read(body)?;
         let state = self.lock();
+        let activities = state.activities.iter();
         paged(
-            "activities",
-            state.activities.iter(),
+            ("activities", ""),
+            activities.map(|one| (one.1.name.clone(), one)),
             (page.max_results, page.next_token.as_deref()),
             |(arn, activity)| activity.show(arn),
         )
@@ -124,7 +135,9 @@ impl StepFunctions {
     pub(super) fn delete_activity(&self, body: Value) -> Result<Value, AwsError> {
         let ByArn { activity_arn } = read(body)?;
         check_arn(&activity_arn, "activity")?;
-        self.lock().activities.remove(activity_arn.as_str());
+        let mut state = self.lock();
+        state.activities.remove(activity_arn.as_str());
+        state.tags.remove(&activity_arn);
         Ok(json!({}))
     }
 
@@ -227,6 +240,6 @@ impl State {
 fn missing(arn: &str) -> AwsError {
     AwsError::new(
         "ActivityDoesNotExist",
-        format!("Activity does not exist: '{arn}'"),
+        format!("Activity Does Not Exist: '{arn}'"),
     )
 }

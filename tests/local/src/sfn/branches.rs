@@ -11,11 +11,17 @@ use super::LARGEST;
 use super::definition::{Batcher, Definition, Map, Number, State};
 use super::execution::Run;
 use super::failure::Failure;
+use super::progress::{Place, Progress};
 use super::retry::name;
 use super::template::Template;
 
 /// How many iterations an inline Map has at most at a time, on AWS.
 const MOST_AT_ONCE: usize = 40;
+
+const PARALLEL_SUCCEEDED: &str = "ParallelStateSucceeded";
+const PARALLEL_FAILED: &str = "ParallelStateFailed";
+const MAP_SUCCEEDED: &str = "MapStateSucceeded";
+const MAP_FAILED: &str = "MapStateFailed";
 
 /// A thread on its way: what it gave, and its last event.
 type Thread<T> = BoxFuture<'static, Result<(T, usize), Failure>>;
@@ -23,10 +29,20 @@ type Thread<T> = BoxFuture<'static, Result<(T, usize), Failure>>;
 /// What the iterations of one Map share.
 struct Iterations {
     run: Run,
+    progress: Vec<Arc<Progress>>,
     state: Arc<str>,
     /// With the input of the state; without one, an item is the input.
     selector: Option<(Template, Value)>,
     running: Mutex<BTreeSet<usize>>,
+}
+
+/// What happens to an iteration.
+#[derive(Debug, Clone, Copy)]
+enum Iteration {
+    Started,
+    Succeeded,
+    Failed,
+    Aborted,
 }
 
 // === impl Run ===
@@ -38,18 +54,34 @@ impl Run {
         branches: &[Arc<Definition>],
         input: Value,
     ) -> Result<Value, Failure> {
-        self.log(self.event("ParallelStateStarted"));
+        let (progress, resume) = self.threads(branches.len());
+        if !resume {
+            self.log(self.event("ParallelStateStarted"));
+        }
         let threads = branches
             .iter()
-            .map(|branch| self.fork(branch).thread(input.clone()));
+            .zip(progress)
+            .map(|(branch, progress)| self.fork(branch, (progress, resume)).thread(input.clone()));
         let threads: Vec<Thread<Value>> = threads.collect();
         let ended = try_join_all(threads).await;
-        self.join("Parallel", ended)
+        self.join((PARALLEL_SUCCEEDED, PARALLEL_FAILED), ended)
     }
 
-    fn fork(&self, definition: &Arc<Definition>) -> Self {
+    /// As many threads, and whether they go on from an earlier run.
+    fn threads(&mut self, count: usize) -> (Vec<Arc<Progress>>, bool) {
+        let resume = std::mem::take(&mut self.resume);
+        self.progress.threads(count, resume)
+    }
+
+    fn fork(
+        &self,
+        definition: &Arc<Definition>,
+        (progress, resume): (Arc<Progress>, bool),
+    ) -> Self {
         Self {
             definition: Arc::clone(definition),
+            progress,
+            resume,
             ..self.clone()
         }
     }
@@ -57,21 +89,32 @@ impl Run {
     /// In a box: what runs inside may be made of threads too.
     fn thread(mut self, input: Value) -> Thread<Value> {
         Box::pin(async move {
+            if let Some(done) = self.done() {
+                return Ok(done);
+            }
             let output = self.drive(input).await?;
             Ok((output, self.last))
         })
     }
 
+    /// What an earlier run has done already.
+    fn done(&self) -> Option<(Value, usize)> {
+        let Place::Done(event) = self.progress.place() else {
+            return None;
+        };
+        Some((self.service.left_with(&self.arn, event)?, event))
+    }
+
     /// The outputs of all threads, in their order.
     fn join(
         &mut self,
-        kind: &str,
+        (succeeded, failed): (&'static str, &'static str),
         ended: Result<Vec<(Value, usize)>, Failure>,
     ) -> Result<Value, Failure> {
-        let how = if ended.is_ok() { "Succeeded" } else { "Failed" };
+        let how = if ended.is_ok() { succeeded } else { failed };
         let lasts = ended.iter().flatten().map(|(_, last)| *last);
         self.last = lasts.max().unwrap_or(self.last);
-        self.log(self.event(format!("{kind}State{how}")));
+        self.log(self.event(how));
         let outputs = ended?.into_iter().map(|(output, _)| output);
         Ok(outputs.collect())
     }
@@ -86,13 +129,17 @@ impl Run {
         let at_once = self.limit(map.concurrency.as_ref(), &input)?;
         let at_once = at_once.map_or(MOST_AT_ONCE, |limit| limit.min(MOST_AT_ONCE));
         let items = self.items(map, &input)?;
-        let details = json!({"length": items.len()});
-        let started = self.event("MapStateStarted");
-        self.log(started.with("mapStateStartedEventDetails", details));
+        let (progress, resume) = self.threads(items.len());
+        if !resume {
+            let details = json!({"length": items.len()});
+            let started = self.event("MapStateStarted");
+            self.log(started.with("mapStateStartedEventDetails", &details));
+        }
         // Those in batches are selected already.
         let selector = map.selector.clone().filter(|_| map.batcher.is_none());
         let iterations = Arc::new(Iterations {
-            run: self.fork(&map.processor),
+            run: self.fork(&map.processor, (Arc::default(), resume)),
+            progress,
             state: Arc::clone(&state.name),
             selector: selector.map(|selector| (selector, input)),
             running: Mutex::default(),
@@ -108,7 +155,7 @@ impl Run {
             let outputs = outputs.into_iter();
             outputs.map(|((_, output), last)| (output, last)).collect()
         });
-        self.join("Map", ended)
+        self.join((MAP_SUCCEEDED, MAP_FAILED), ended)
     }
 
     /// `None` and 0 are no limit.
@@ -195,8 +242,14 @@ impl Iterations {
     fn thread(self: Arc<Self>, (index, item): (usize, Value)) -> Thread<(usize, Value)> {
         Box::pin(async move {
             let mut run = self.run.clone();
+            run.progress = Arc::clone(&self.progress[index]);
+            if let Some((output, last)) = run.done() {
+                return Ok(((index, output), last));
+            }
             run.context["Map"] = item_context(index, &item);
-            self.note(&mut run, ("Started", index));
+            if run.progress.place() == Place::Fresh {
+                self.note(&mut run, (Iteration::Started, index));
+            }
             self.lock().insert(index);
             let input = match &self.selector {
                 Some((selector, input)) => selector.fill(run.scope(input)),
@@ -207,7 +260,10 @@ impl Iterations {
                 Err(failure) => Err(failure),
             };
             self.lock().remove(&index);
-            let how = if ended.is_ok() { "Succeeded" } else { "Failed" };
+            let how = match ended {
+                Ok(_) => Iteration::Succeeded,
+                Err(_) => Iteration::Failed,
+            };
             self.note(&mut run, (how, index));
             Ok(((index, ended?), run.last))
         })
@@ -217,25 +273,30 @@ impl Iterations {
     fn abort(&self) {
         let running = std::mem::take(&mut *self.lock());
         for index in running {
-            self.note(&mut self.run.clone(), ("Aborted", index));
+            self.note(&mut self.run.clone(), (Iteration::Aborted, index));
         }
     }
 
-    fn note(&self, run: &mut Run, (how, index): (&str, usize)) {
-        let member = match how {
-            "Started" => "mapIterationStartedEventDetails",
-            "Succeeded" => "mapIterationSucceededEventDetails",
-            "Failed" => "mapIterationFailedEventDetails",
-            _ => "mapIterationAbortedEventDetails",
-        };
+    fn note(&self, run: &mut Run, (how, index): (Iteration, usize)) {
+        let (kind, member) = how.names();
         let details = json!({"name": &*self.state, "index": index});
-        run.log(
-            run.event(format!("MapIteration{how}"))
-                .with(member, details),
-        );
+        run.log(run.event(kind).with(member, &details));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<usize>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Iteration ===
+
+impl Iteration {
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Started => ("MapIterationStarted", "mapIterationStartedEventDetails"),
+            Self::Succeeded => ("MapIterationSucceeded", "mapIterationSucceededEventDetails"),
+            Self::Failed => ("MapIterationFailed", "mapIterationFailedEventDetails"),
+            Self::Aborted => ("MapIterationAborted", "mapIterationAbortedEventDetails"),
+        }
     }
 }

@@ -10,19 +10,26 @@ use super::dataflow::sized;
 use super::definition::{Definition, Kind, State, Then};
 use super::end::End;
 use super::failure::Failure;
-use super::history::{Event, MOST};
-use super::machines::Machine;
+use super::history::{Event, iso};
+use super::machines::Revision;
+use super::progress::{Place, Progress};
 
 /// One thread of an execution: all of it, a branch, or the work on an item.
 #[derive(Debug, Clone)]
 pub(super) struct Run {
     pub(super) service: Arc<StepFunctions>,
     pub(super) arn: Arc<str>,
+    /// How often it had been redriven: what is left of an earlier run says
+    /// nothing in a later one.
+    pub(super) round: usize,
     pub(super) definition: Arc<Definition>,
     /// What `$$` is.
     pub(super) context: Value,
     /// The event that the next one follows from.
     pub(super) last: usize,
+    pub(super) progress: Arc<Progress>,
+    /// It goes on where its progress says, until it has gone on.
+    pub(super) resume: bool,
 }
 
 /// What a state gave, and where to.
@@ -43,7 +50,7 @@ pub(super) async fn run(mut run: Run, input: Value) {
         Ok(Ok(output)) => End::Succeeded(output.to_string()),
         Ok(Err(failure)) => End::Failed(failure),
     };
-    run.service.end(&run.arn, end);
+    run.service.end((&run.arn, run.round), end);
 }
 
 // === impl Run ===
@@ -52,68 +59,97 @@ impl Run {
     /// `ids` are the machine's ARN, the execution's ARN and its name.
     pub(super) fn new(
         service: &Arc<StepFunctions>,
-        machine: &Machine,
+        revision: &Revision,
         (machine_arn, arn, name): (&str, &Arc<str>, &str),
         (input, started): (&Value, Timestamp),
     ) -> Self {
         let context = json!({
             "Execution": {
                 "Id": &**arn, "Name": name, "Input": input, "StartTime": iso(started),
-                "RoleArn": machine.role,
+                "RoleArn": revision.role, "RedriveCount": 0,
             },
             "State": {},
-            "StateMachine": {"Id": machine_arn, "Name": machine.name},
+            "StateMachine": {"Id": machine_arn, "Name": revision.name},
         });
         Self {
             service: Arc::clone(service),
             arn: Arc::clone(arn),
-            definition: Arc::clone(&machine.definition),
+            round: 0,
+            definition: Arc::clone(&revision.definition),
             context,
-            // That it was started.
-            last: 1,
+            last: 0,
+            progress: Arc::default(),
+            resume: false,
         }
     }
 
     /// From the first state to the last.
     pub(super) async fn drive(&mut self, input: Value) -> Result<Value, Failure> {
         let definition = Arc::clone(&self.definition);
-        let mut data = input;
-        let mut at = Some(&definition.start_at);
+        let (first, mut data) = self.take_up(input);
+        let mut at = Some(&first);
         while let Some(state) = at.and_then(|name| definition.states.get(name)) {
-            self.enter(state, &data)?;
+            if !self.resume {
+                self.enter(state, &data)?;
+            }
             let mut inside = Inside::of(self, state);
             let stepped = self.step(state, data).await;
+            self.resume = false;
             inside.left = true;
             let (output, then) = stepped?;
             let text = sized(&output, &state.name)?;
             let details = json!({"name": &*state.name, "output": text});
-            let exited = self.event(format!("{}StateExited", state.type_name()));
-            self.log(exited.with("stateExitedEventDetails", details));
+            let exited = self.event(state.events().exited);
+            self.log(exited.with("stateExitedEventDetails", &details));
             data = output;
             at = then
                 .and_then(|next| definition.states.get_key_value(&next))
                 .map(|(name, _)| name);
         }
+        self.progress.finish(self.last);
         Ok(data)
     }
 
+    /// The state to begin with, and what goes into it.
+    fn take_up(&mut self, input: Value) -> (Arc<str>, Value) {
+        let place = match (self.resume, self.progress.place()) {
+            (true, Place::In(event)) => self.service.entered(&self.arn, event),
+            _ => None,
+        };
+        self.resume = place.is_some();
+        let Some((name, input, at)) = place else {
+            return (Arc::clone(&self.definition.start_at), input);
+        };
+        self.context["State"] = json!({"Name": name, "EnteredTime": iso(at), "RetryCount": 0});
+        (name.into(), input)
+    }
+
+    /// Where the history is full, the execution has ended.
     fn enter(&mut self, state: &State, data: &Value) -> Result<(), Failure> {
+        if let Some(context) = self.context.as_object_mut() {
+            context.remove("Task");
+        }
         let entered = iso(self.service.now());
         self.context["State"] =
             json!({"Name": &*state.name, "EnteredTime": entered, "RetryCount": 0});
-        let event = self.event(format!("{}StateEntered", state.type_name()));
+        let event = self.event(state.events().entered);
         let details = json!({"name": &*state.name, "input": data.to_string()});
-        self.log(event.with("stateEnteredEventDetails", details));
-        within_history(self.last)
+        self.log(event.with("stateEnteredEventDetails", &details));
+        if self.last == 0 {
+            return Err(Failure::runtime("The execution has ended"));
+        }
+        self.progress.enter(self.last);
+        Ok(())
     }
 
-    pub(super) fn event(&self, kind: impl Into<String>) -> Event {
+    pub(super) fn event(&self, kind: &'static str) -> Event {
         Event::new(self.service.now(), kind)
     }
 
     /// Adds to the history what follows from the last event of this thread.
     pub(super) fn log(&mut self, event: Event) {
-        self.last = self.service.log(&self.arn, event.after(self.last));
+        let run = (&*self.arn, self.round);
+        self.last = self.service.log(run, event.after(self.last));
     }
 
     async fn step(&mut self, state: &State, raw: Value) -> Result<Step, Failure> {
@@ -153,7 +189,8 @@ impl Run {
 struct Inside {
     service: Arc<StepFunctions>,
     arn: Arc<str>,
-    kind: &'static str,
+    round: usize,
+    aborted: &'static str,
     entered: usize,
     left: bool,
 }
@@ -165,7 +202,8 @@ impl Inside {
         Self {
             service: Arc::clone(&run.service),
             arn: Arc::clone(&run.arn),
-            kind: state.type_name(),
+            round: run.round,
+            aborted: state.events().aborted,
             entered: run.last,
             left: false,
         }
@@ -175,22 +213,9 @@ impl Inside {
 impl Drop for Inside {
     fn drop(&mut self) {
         if !self.left {
-            let event = Event::new(self.service.now(), format!("{}StateAborted", self.kind));
-            self.service.log(&self.arn, event.after(self.entered));
+            let event = Event::new(self.service.now(), self.aborted);
+            let run = (&*self.arn, self.round);
+            self.service.log(run, event.after(self.entered));
         }
     }
-}
-
-/// An attempt and the exit that follows must still find a place.
-pub(super) fn within_history(length: usize) -> Result<(), Failure> {
-    if length + 8 < MOST {
-        return Ok(());
-    }
-    let why = format!("The execution reached the maximum number of history events ({MOST}).");
-    Err(Failure::runtime(why))
-}
-
-/// As the context object has times: UTC, to the millisecond.
-fn iso(at: Timestamp) -> String {
-    format!("{at:.3}")
 }

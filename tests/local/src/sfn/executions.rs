@@ -6,15 +6,18 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
+use super::StepFunctions;
 use super::end::End;
 use super::execution::{self, Run};
 use super::failure::Failure;
-use super::history::{Event, MOST, epoch, put};
-use super::input::{check_arn, check_json, check_name, check_size, paged};
-use super::machines::missing as no_machine;
-use super::{State, StepFunctions};
+use super::history::{Event, epoch, put};
+use super::input::{check_arn, check_json, check_name, check_size};
+use super::machines::{Revision, missing as no_machine};
+use super::progress::Progress;
+use super::redrive::Redrives;
 use crate::AwsError;
 use crate::context::read;
 
@@ -35,15 +38,20 @@ pub struct ExecutionCounts {
 
 #[derive(Debug)]
 pub(super) struct Execution {
-    name: String,
-    machine: Arc<str>,
-    input: String,
+    pub(super) name: String,
+    pub(super) machine: Arc<str>,
+    pub(super) revision: Arc<Revision>,
+    pub(super) input: Box<str>,
     pub(super) started: Timestamp,
-    ended: Option<(Timestamp, End)>,
+    pub(super) ended: Option<(Timestamp, End)>,
     pub(super) history: Vec<Event>,
     /// The attempts that are open now.
     pub(super) attempts: BTreeSet<u64>,
-    task: Option<AbortHandle>,
+    pub(super) task: Option<AbortHandle>,
+    pub(super) progress: Arc<Progress>,
+    pub(super) redrives: Option<Box<Redrives>>,
+    /// Who waits for its end.
+    pub(super) waiting: Vec<oneshot::Sender<()>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -66,32 +74,10 @@ struct ByArn {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct List {
-    state_machine_arn: String,
-    status_filter: Option<String>,
-    #[serde(default)]
-    max_results: usize,
-    next_token: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Stop {
     execution_arn: String,
     error: Option<String>,
     cause: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct History {
-    execution_arn: String,
-    #[serde(default)]
-    max_results: usize,
-    next_token: Option<String>,
-    #[serde(default)]
-    reverse_order: bool,
-    include_execution_data: Option<bool>,
 }
 
 // === impl StepFunctions ===
@@ -112,9 +98,10 @@ impl StepFunctions {
             .machines
             .get_key_value(start.state_machine_arn.as_str())
             .ok_or_else(|| no_machine(&start.state_machine_arn))?;
+        let revision = Arc::clone(&machine.revision);
         let arn = self
             .context
-            .arn("states", &format!("execution:{}:{name}", machine.name));
+            .arn("states", &format!("execution:{}:{name}", revision.name));
         let arn: Arc<str> = arn.into();
         if let Some(there) = state.executions.get(&arn) {
             return there.again(&arn, &text);
@@ -123,31 +110,33 @@ impl StepFunctions {
         let started = self.now();
         let run = Run::new(
             self,
-            machine,
+            &revision,
             (&machine_arn, &arn, &name),
             (&input, started),
         );
         let event = Event::new(started, "ExecutionStarted").with(
             "executionStartedEventDetails",
-            json!({"input": text, "roleArn": machine.role}),
+            &json!({"input": text, "roleArn": revision.role}),
         );
+        let progress = Arc::clone(&run.progress);
         let task = tokio::spawn(execution::run(run, input)).abort_handle();
         let execution = Execution {
             name,
             machine: Arc::clone(&machine_arn),
-            input: text,
+            revision,
+            input: text.into(),
             started,
             ended: None,
             history: vec![event],
             attempts: BTreeSet::new(),
             task: Some(task),
+            progress,
+            redrives: None,
+            waiting: Vec::new(),
         };
         state.executions.insert(Arc::clone(&arn), execution);
-        state
-            .of_machine
-            .entry(machine_arn)
-            .or_default()
-            .push(Arc::clone(&arn));
+        let of_machine = state.of_machine.entry(machine_arn).or_default();
+        of_machine.push(Arc::clone(&arn));
         state.counts.running += 1;
         Ok(json!({"executionArn": &*arn, "startDate": epoch(started)}))
     }
@@ -158,61 +147,39 @@ impl StepFunctions {
         } = read(body)?;
         check_arn(&arn, "execution")?;
         let state = self.lock();
-        let execution = state
-            .executions
-            .get(arn.as_str())
-            .ok_or_else(|| missing(&arn))?;
+        let execution = state.execution(&arn)?;
         let mut shown = execution.show(&arn);
         put(&mut shown, "input", Some(&execution.input));
+        shown.insert("inputDetails".to_owned(), json!({"included": true}));
         match execution.ended.as_ref().map(|(_, end)| end) {
-            Some(End::Succeeded(output)) => put(&mut shown, "output", Some(output)),
+            Some(End::Succeeded(output)) => {
+                put(&mut shown, "output", Some(output));
+                shown.insert("outputDetails".to_owned(), json!({"included": true}));
+            }
             Some(End::Failed(why) | End::Aborted(why)) => {
                 put(&mut shown, "error", why.error.as_deref());
                 put(&mut shown, "cause", why.cause.as_deref());
             }
             Some(End::TimedOut) | None => {}
         }
+        let refusal = state.not_redrivable(execution, self.now());
+        let status = match refusal {
+            Some(_) => "NOT_REDRIVABLE",
+            None => "REDRIVABLE",
+        };
+        put(&mut shown, "redriveStatus", Some(status));
+        put(&mut shown, "redriveStatusReason", refusal.as_deref());
         Ok(Value::Object(shown))
     }
 
-    pub(super) fn list_executions(&self, body: Value) -> Result<Value, AwsError> {
-        let list: List = read(body)?;
-        check_arn(&list.state_machine_arn, "stateMachine")?;
-        let statuses = [
-            "RUNNING",
-            "SUCCEEDED",
-            "FAILED",
-            "TIMED_OUT",
-            "ABORTED",
-            "PENDING_REDRIVE",
-        ];
-        if let Some(filter) = &list.status_filter
-            && !statuses.contains(&filter.as_str())
-        {
-            return Err(AwsError::validation(format!(
-                "statusFilter must be one of {}",
-                statuses.join(", ")
-            )));
-        }
+    pub(super) fn describe_for_execution(&self, body: Value) -> Result<Value, AwsError> {
+        let ByArn {
+            execution_arn: arn, ..
+        } = read(body)?;
+        check_arn(&arn, "execution")?;
         let state = self.lock();
-        if !state.machines.contains_key(list.state_machine_arn.as_str()) {
-            return Err(no_machine(&list.state_machine_arn));
-        }
-        let arns = state.of_machine.get(list.state_machine_arn.as_str());
-        let newest_first = arns.into_iter().flatten().rev().filter_map(|arn| {
-            let execution = state.executions.get(arn)?;
-            let wanted = list
-                .status_filter
-                .as_deref()
-                .is_none_or(|status| status == execution.status());
-            wanted.then_some((arn, execution))
-        });
-        paged(
-            "executions",
-            newest_first,
-            (list.max_results, list.next_token.as_deref()),
-            |(arn, execution)| Value::Object(execution.show(arn)),
-        )
+        let execution = state.execution(&arn)?;
+        Ok(execution.revision.show_started(&execution.machine))
     }
 
     pub(super) fn stop_execution(&self, body: Value) -> Result<Value, AwsError> {
@@ -230,45 +197,13 @@ impl StepFunctions {
             )?;
         }
         let mut state = self.lock();
-        if !state.executions.contains_key(arn.as_str()) {
-            return Err(missing(&arn));
-        }
-        state.end(&arn, self.now(), End::Aborted(Failure { error, cause }));
-        let execution = state
-            .executions
-            .get_mut(arn.as_str())
-            .ok_or_else(|| missing(&arn))?;
-        if let Some(task) = execution.task.take() {
-            task.abort();
-        }
-        let at = execution
-            .ended
-            .as_ref()
-            .map_or_else(|| self.now(), |(at, _)| *at);
+        state.execution(&arn)?;
+        let now = self.now();
+        state.end(&arn, now, End::Aborted(Failure { error, cause }));
+        state.abort(&arn);
+        let ended = &state.execution(&arn)?.ended;
+        let at = ended.as_ref().map_or(now, |(at, _)| *at);
         Ok(json!({"stopDate": epoch(at)}))
-    }
-
-    pub(super) fn get_execution_history(&self, body: Value) -> Result<Value, AwsError> {
-        let ask: History = read(body)?;
-        check_arn(&ask.execution_arn, "execution")?;
-        let state = self.lock();
-        let execution = state.executions.get(ask.execution_arn.as_str());
-        let execution = execution.ok_or_else(|| missing(&ask.execution_arn))?;
-        let with_data = ask.include_execution_data.unwrap_or(true);
-        let events = &execution.history;
-        let place = |i: usize| {
-            if ask.reverse_order {
-                events.len() - 1 - i
-            } else {
-                i
-            }
-        };
-        paged(
-            "events",
-            (0..events.len()).map(place),
-            (ask.max_results, ask.next_token.as_deref()),
-            |i| events[i].show(i + 1, with_data),
-        )
     }
 
     /// All executions there ever were.
@@ -276,74 +211,53 @@ impl StepFunctions {
         self.lock().counts
     }
 
-    /// Ends a run, unless it has ended.
-    pub(super) fn end(&self, arn: &str, end: End) {
-        self.lock().end(arn, self.now(), end);
+    /// Ends a run that has come to its end, unless it was ended.
+    pub(super) fn end(&self, (arn, round): (&str, usize), end: End) {
+        let mut state = self.lock();
+        if !state.is_running(arn, round) {
+            return;
+        }
+        state.end(arn, self.now(), end);
+        if let Some(execution) = state.executions.get_mut(arn) {
+            // Its memory is kept as long as it could be aborted.
+            execution.task = None;
+        }
     }
 
-    /// How many events a run has had.
-    pub(super) fn history_length(&self, arn: &str) -> usize {
+    /// Adds to a run's history, and tells how long it is; 0 where the run has ended.
+    pub(super) fn log(&self, (arn, round): (&str, usize), event: Event) -> usize {
+        let mut state = self.lock();
+        if !state.is_running(arn, round) {
+            return 0;
+        }
+        state.log(arn, event)
+    }
+
+    /// The state that was entered with an event: its name, its input and when.
+    pub(super) fn entered(&self, arn: &str, event: usize) -> Option<(String, Value, Timestamp)> {
         let state = self.lock();
-        state
-            .executions
-            .get(arn)
-            .map_or(0, |execution| execution.history.len())
+        let event = state.event(arn, event)?;
+        let input = serde_json::from_str(&event.text("input")?).ok()?;
+        Some((event.text("name")?, input, event.at()))
     }
 
-    /// Adds to a run's history, and tells how long it is.
-    pub(super) fn log(&self, arn: &str, event: Event) -> usize {
-        self.lock().log(arn, event)
+    /// What a state gave that was left with an event.
+    pub(super) fn left_with(&self, arn: &str, event: usize) -> Option<Value> {
+        let state = self.lock();
+        let output = state.event(arn, event)?.text("output")?;
+        serde_json::from_str(&output).ok()
     }
 }
 
-// === impl State ===
+// === impl ExecutionCounts ===
 
-impl State {
-    pub(super) fn log(&mut self, arn: &str, event: Event) -> usize {
-        match self.executions.get_mut(arn) {
-            Some(execution) if execution.ended.is_none() => {
-                // One place is kept for the end.
-                if execution.history.len() + 1 < MOST {
-                    execution.history.push(event);
-                }
-                execution.history.len()
-            }
-            _ => 0,
-        }
-    }
-
-    /// Notes the open attempt; `false` where the execution has ended.
-    pub(super) fn open(&mut self, arn: &str, attempt: u64) -> bool {
-        let Some(execution) = self.executions.get_mut(arn) else {
-            return false;
-        };
-        let runs = execution.ended.is_none();
-        if runs {
-            execution.attempts.insert(attempt);
-        }
-        runs
-    }
-
-    fn end(&mut self, arn: &str, at: Timestamp, end: End) {
-        let Some(execution) = self.executions.get_mut(arn) else {
-            return;
-        };
-        if execution.ended.is_some() {
-            return;
-        }
-        let last = execution.history.len();
-        execution.history.push(end.event(at).after(last));
-        let count = match end {
-            End::Succeeded(_) => &mut self.counts.succeeded,
-            End::Failed(_) => &mut self.counts.failed,
-            End::TimedOut => &mut self.counts.timed_out,
-            End::Aborted(_) => &mut self.counts.aborted,
-        };
-        *count += 1;
-        self.counts.running -= 1;
-        execution.ended = Some((at, end));
-        for attempt in std::mem::take(&mut execution.attempts) {
-            self.close(attempt);
+impl ExecutionCounts {
+    pub(super) fn of(&mut self, end: &End) -> &mut usize {
+        match end {
+            End::Succeeded(_) => &mut self.succeeded,
+            End::Failed(_) => &mut self.failed,
+            End::TimedOut => &mut self.timed_out,
+            End::Aborted(_) => &mut self.aborted,
         }
     }
 }
@@ -351,18 +265,18 @@ impl State {
 // === impl Execution ===
 
 impl Execution {
-    fn status(&self) -> &'static str {
-        match self.ended.as_ref().map(|(_, end)| end) {
-            None => "RUNNING",
-            Some(End::Succeeded(_)) => "SUCCEEDED",
-            Some(End::Failed(_)) => "FAILED",
-            Some(End::TimedOut) => "TIMED_OUT",
-            Some(End::Aborted(_)) => "ABORTED",
-        }
+    pub(super) fn status(&self) -> &'static str {
+        let end = self.ended.as_ref();
+        end.map_or("RUNNING", |(_, end)| end.status())
+    }
+
+    /// How often it was redriven.
+    pub(super) fn round(&self) -> usize {
+        self.redrives.as_deref().map_or(0, Redrives::count)
     }
 
     fn again(&self, arn: &str, input: &str) -> Result<Value, AwsError> {
-        if self.ended.is_none() && self.input == input {
+        if self.ended.is_none() && &*self.input == input {
             return Ok(json!({"executionArn": arn, "startDate": epoch(self.started)}));
         }
         Err(AwsError::new(
@@ -371,7 +285,7 @@ impl Execution {
         ))
     }
 
-    fn show(&self, arn: &str) -> Map<String, Value> {
+    pub(super) fn show(&self, arn: &str) -> Map<String, Value> {
         let mut shown = Map::new();
         put(&mut shown, "executionArn", Some(arn));
         put(&mut shown, "stateMachineArn", Some(&self.machine));
@@ -381,13 +295,10 @@ impl Execution {
         if let Some((at, _)) = self.ended {
             shown.insert("stopDate".to_owned(), json!(epoch(at)));
         }
+        shown.insert("redriveCount".to_owned(), json!(self.round()));
+        if let Some(at) = self.redrives.as_deref().and_then(Redrives::last) {
+            shown.insert("redriveDate".to_owned(), json!(epoch(at)));
+        }
         shown
     }
-}
-
-fn missing(arn: &str) -> AwsError {
-    AwsError::new(
-        "ExecutionDoesNotExist",
-        format!("Execution Does Not Exist: '{arn}'"),
-    )
 }

@@ -13,6 +13,6 @@ impl StepFunctions {
         let (_, id) = read_token(token)?;
         let state = self.lock();
         let attempt = state.attempts.get(&id)?;
-        Some(Arc::clone(&attempt.order.activity))
+        attempt.order.target.activity().cloned()
     }
 }

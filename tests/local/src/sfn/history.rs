@@ -6,27 +6,32 @@ use serde_json::{Map, Value, json};
 /// The most events that an execution may have.
 pub(crate) const MOST: usize = 25_000;
 
-/// One event.
+/// One event. There are many of them: the details are kept as their text.
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
     at: Timestamp,
-    kind: String,
+    kind: &'static str,
     /// The number of the event that it follows from; 0 for none.
     previous: usize,
-    details: Option<(&'static str, Value)>,
+    details: Option<(&'static str, Box<str>)>,
 }
 
 // === impl Event ===
 
 impl Event {
     /// An event without details.
-    pub(crate) fn new(at: Timestamp, kind: impl Into<String>) -> Self {
+    pub(crate) fn new(at: Timestamp, kind: &'static str) -> Self {
         Self {
             at,
-            kind: kind.into(),
+            kind,
             previous: 0,
             details: None,
         }
+    }
+
+    /// When it happened.
+    pub(crate) fn at(&self) -> Timestamp {
+        self.at
     }
 
     /// With the number of the event that it follows from.
@@ -35,24 +40,18 @@ impl Event {
     }
 
     /// With the member that holds its details.
-    pub(crate) fn with(self, member: &'static str, details: Value) -> Self {
+    pub(crate) fn with(self, member: &'static str, details: &Value) -> Self {
         Self {
-            details: Some((member, details)),
+            details: Some((member, details.to_string().into())),
             ..self
         }
     }
 
-    /// With `error` and `cause`, each only where it is known.
-    pub(crate) fn failed(
-        self,
-        member: &'static str,
-        error: Option<&str>,
-        cause: Option<&str>,
-    ) -> Self {
-        let mut details = Map::new();
-        put(&mut details, "error", error);
-        put(&mut details, "cause", cause);
-        self.with(member, Value::Object(details))
+    /// A field of its details; that of a state holds the data as JSON text.
+    pub(crate) fn text(&self, field: &str) -> Option<String> {
+        let (_, details) = self.details.as_ref()?;
+        let details: Value = serde_json::from_str(details).ok()?;
+        Some(details[field].as_str()?.to_owned())
     }
 
     /// As GetExecutionHistory shows it.
@@ -69,11 +68,8 @@ impl Event {
     }
 }
 
-fn shown(details: &Value, with_data: bool) -> Value {
-    let mut details = details.clone();
-    let Some(fields) = details.as_object_mut() else {
-        return details;
-    };
+fn shown(details: &str, with_data: bool) -> Value {
+    let mut fields: Map<String, Value> = serde_json::from_str(details).unwrap_or_default();
     for (data, about) in [("input", "inputDetails"), ("output", "outputDetails")] {
         if !with_data {
             fields.remove(data);
@@ -81,7 +77,15 @@ fn shown(details: &Value, with_data: bool) -> Value {
             fields.insert(about.to_owned(), json!({"truncated": false}));
         }
     }
-    details
+    Value::Object(fields)
+}
+
+/// `error` and `cause`, each only where it is known.
+pub(crate) fn failed(error: Option<&str>, cause: Option<&str>) -> Value {
+    let mut details = Map::new();
+    put(&mut details, "error", error);
+    put(&mut details, "cause", cause);
+    Value::Object(details)
 }
 
 /// Puts a text where it is known.
@@ -96,4 +100,9 @@ pub(crate) fn epoch(at: Timestamp) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of our age fit")]
     let millis = at.as_millisecond() as f64;
     millis / 1000.0
+}
+
+/// As the context object and the integrations have times: UTC, to the millisecond.
+pub(crate) fn iso(at: Timestamp) -> String {
+    format!("{at:.3}")
 }

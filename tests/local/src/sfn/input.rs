@@ -16,41 +16,92 @@ pub(crate) struct Page {
     pub(crate) next_token: Option<String>,
 }
 
-/// The page of a list that begins after `offset` items.
+/// The page of a list that follows on a place in it. The items come in the
+/// order of their keys, so that what comes or goes between two pages moves nothing.
 ///
 /// # Errors
-/// If the token is not one of ours, or too much is asked for.
+/// If the token is not one that this list gave out, or too much is asked for.
 pub(crate) fn paged<T>(
-    member: &str,
-    items: impl Iterator<Item = T>,
+    (member, scope): (&str, &str),
+    items: impl Iterator<Item = (String, T)>,
     (max_results, next_token): (usize, Option<&str>),
     show: impl Fn(T) -> Value,
 ) -> Result<Value, AwsError> {
     if max_results > 1000 {
-        return Err(AwsError::validation("maxResults must be at most 1000"));
+        return Err(AwsError::validation(format!(
+            "1 validation error detected: Value '{max_results}' at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to 1000"
+        )));
     }
     let size = if max_results == 0 { 100 } else { max_results };
-    let offset = next_token.map_or(Ok(0), offset)?;
-    let mut items = items.skip(offset).peekable();
-    let shown: Vec<Value> = items.by_ref().take(size).map(show).collect();
+    let list = format!("{member} {scope} ");
+    let after = next_token.map(|token| place(&list, token)).transpose()?;
+    let passed = |(key, _): &(String, T)| after.as_ref().is_some_and(|after| key <= after);
+    let mut items = items.skip_while(passed).peekable();
+    let mut last = String::new();
+    let shown: Vec<Value> = items
+        .by_ref()
+        .take(size)
+        .map(|(key, item)| {
+            last = key;
+            show(item)
+        })
+        .collect();
     let mut page = Map::new();
     if items.peek().is_some() {
-        let token = URL_SAFE_NO_PAD.encode((offset + shown.len()).to_string());
+        let token = URL_SAFE_NO_PAD.encode(list + &last);
         page.insert("nextToken".to_owned(), json!(token));
     }
     page.insert(member.to_owned(), Value::Array(shown));
     Ok(Value::Object(page))
 }
 
-fn offset(token: &str) -> Result<usize, AwsError> {
+/// The key of the last item of the page before.
+fn place(list: &str, token: &str) -> Result<String, AwsError> {
+    check_size("nextToken", token.chars().count(), 3096)?;
     let bytes = URL_SAFE_NO_PAD.decode(token).ok();
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-    text.and_then(|text| text.parse().ok()).ok_or_else(|| {
+    let key = text.and_then(|text| Some(text.strip_prefix(list)?.to_owned()));
+    key.ok_or_else(|| {
         AwsError::new(
             "InvalidToken",
-            "the nextToken is not one that this list gave out",
+            "Invalid Token: 'the nextToken is not one that this list gave out'",
         )
     })
+}
+
+/// The key of a number, in its order.
+pub(crate) fn number_key(number: usize) -> String {
+    format!("{number:020}")
+}
+
+/// Takes out what is accepted only where it asks for nothing.
+///
+/// # Errors
+/// `ValidationException`, with the name of what is not here.
+pub(crate) fn without_off(mut body: Value) -> Result<Value, AwsError> {
+    let Some(fields) = body.as_object_mut() else {
+        return Ok(body);
+    };
+    let off = [
+        ("publish", json!(false)),
+        ("versionDescription", Value::Null),
+        ("loggingConfiguration", json!("OFF")),
+        ("tracingConfiguration", json!(false)),
+        ("encryptionConfiguration", json!("AWS_OWNED_KEY")),
+    ];
+    for (name, nothing) in off {
+        let Some(value) = fields.remove(name) else {
+            continue;
+        };
+        let inner = ["level", "enabled", "type"].iter();
+        let said = inner.filter_map(|key| value.get(key)).next();
+        if !value.is_null() && said.unwrap_or(&value) != &nothing {
+            return Err(AwsError::validation(format!(
+                "{name}: stepfleet-local has no versions, logs, traces or keys of Step Functions: leave it out"
+            )));
+        }
+    }
+    Ok(body)
 }
 
 /// # Errors

@@ -16,11 +16,18 @@ mod failure;
 mod faults;
 mod history;
 mod input;
+pub mod integration;
 mod intrinsic;
+mod lists;
 mod machines;
 mod path;
+mod progress;
+mod redrive;
 mod reports;
 mod retry;
+mod runs;
+mod tags;
+mod targets;
 mod tasks;
 mod template;
 #[cfg(test)]
@@ -29,7 +36,7 @@ mod work;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -40,7 +47,9 @@ use self::activities::Activity;
 pub use self::activities::ActivitySnapshot;
 use self::executions::Execution;
 pub use self::executions::ExecutionCounts;
+use self::integration::Integrations;
 use self::machines::Machine;
+use self::tags::Tags;
 use self::tasks::Attempt;
 use crate::{AwsError, Context};
 
@@ -63,6 +72,8 @@ pub trait MetricSink: Send + Sync + Debug {
 pub struct StepFunctions {
     context: Context,
     metrics: Arc<dyn MetricSink>,
+    /// The other services, once they are there.
+    integrations: OnceLock<Arc<dyn Integrations>>,
     /// Tells the tokens of this service from those of another.
     instance: [u8; 16],
     state: Mutex<State>,
@@ -74,6 +85,8 @@ pub struct StepFunctions {
 struct State {
     activities: BTreeMap<Arc<str>, Activity>,
     machines: BTreeMap<Arc<str>, Machine>,
+    /// By the ARNs of what they are tags of.
+    tags: HashMap<String, Tags>,
     executions: HashMap<Arc<str>, Execution>,
     /// In order of their starts.
     of_machine: HashMap<Arc<str>, Vec<Arc<str>>>,
@@ -94,6 +107,7 @@ impl StepFunctions {
         let this = Arc::new(Self {
             context,
             metrics,
+            integrations: OnceLock::new(),
             instance: *uuid::Uuid::new_v4().as_bytes(),
             state: Mutex::default(),
             due_changed: Arc::clone(&due_changed),
@@ -101,6 +115,11 @@ impl StepFunctions {
         let timers = this.context.timers.clone();
         tokio::spawn(tasks::watch(Arc::downgrade(&this), (due_changed, timers)));
         this
+    }
+
+    /// Lets Task states reach the other services. The first call counts.
+    pub fn reach(&self, others: Arc<dyn Integrations>) {
+        self.integrations.get_or_init(|| others);
     }
 
     /// Answers one operation, by its name in the model.
@@ -120,13 +139,23 @@ impl StepFunctions {
             "CreateStateMachine" => self.create_state_machine(body),
             "UpdateStateMachine" => self.update_state_machine(body),
             "DescribeStateMachine" => self.describe_state_machine(body),
+            "DescribeStateMachineForExecution" => self.describe_for_execution(body),
+            "ValidateStateMachineDefinition" => Self::validate_definition(body),
             "ListStateMachines" => self.list_state_machines(body),
             "DeleteStateMachine" => self.delete_state_machine(body),
             "StartExecution" => self.start_execution(body),
             "DescribeExecution" => self.describe_execution(body),
             "ListExecutions" => self.list_executions(body),
             "StopExecution" => self.stop_execution(body),
+            "RedriveExecution" => self.redrive_execution(body),
             "GetExecutionHistory" => self.get_execution_history(body),
+            "TagResource" => self.tag_resource(body),
+            "UntagResource" => self.untag_resource(body),
+            "ListTagsForResource" => self.list_tags(body),
+            "StartSyncExecution" => Err(AwsError::new(
+                "StateMachineTypeNotSupported",
+                "This operation is not supported by this type of state machine: stepfleet-local has no Express workflows",
+            )),
             other => Err(AwsError::unknown_operation("Step Functions", other)),
         }
     }

@@ -63,11 +63,6 @@ impl Path {
             None => (false, rest),
         };
         let steps = steps(rest).map_err(|why| format!("the path '{text}' {why}"))?;
-        if context && steps.first() == Some(&Step::Field("Task".to_owned())) {
-            return Err(format!(
-                "the path '{text}' is for waitForTaskToken: an activity gets its token from GetActivityTask"
-            ));
-        }
         Ok(Self {
             text: text.to_owned(),
             context,
@@ -231,7 +226,6 @@ mod tests {
             "$[]",
             "$$$",
             "States.Format('x')",
-            "$$.Task.Token",
         ] {
             assert!(Path::parse(path).is_err(), "{path}");
         }

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::failure::Failure;
-use super::history::Event;
 use super::input::{check_json, check_size};
 use super::tasks::Attempt;
 use super::{State, StepFunctions};
@@ -38,16 +37,17 @@ struct Heartbeat {
 // === impl StepFunctions ===
 
 impl StepFunctions {
+    /// The token of an attempt.
+    pub(super) fn token_of(&self, id: u64) -> String {
+        token(&self.instance, id)
+    }
+
     pub(super) fn send_task_success(&self, body: Value) -> Result<Value, AwsError> {
         let Success { task_token, output } = read(body)?;
         let value = check_json("output", &output, "InvalidOutput")?;
         let mut state = self.lock();
         let attempt = self.close_token(&mut state, &task_token)?;
-        self.count("ActivitiesSucceeded", &attempt.order.activity);
-        self.time_closed(&attempt);
-        let event = Event::new(self.now(), "ActivitySucceeded");
-        let event = event.with("activitySucceededEventDetails", json!({"output": output}));
-        state.tell(attempt, event, Ok(value));
+        self.report(&mut state, attempt, Ok((value, output)));
         Ok(json!({}))
     }
 
@@ -66,15 +66,7 @@ impl StepFunctions {
         }
         let mut state = self.lock();
         let attempt = self.close_token(&mut state, &task_token)?;
-        self.count("ActivitiesFailed", &attempt.order.activity);
-        self.time_closed(&attempt);
-        let event = Event::new(self.now(), "ActivityFailed");
-        let event = event.failed(
-            "activityFailedEventDetails",
-            error.as_deref(),
-            cause.as_deref(),
-        );
-        state.tell(attempt, event, Err(Failure { error, cause }));
+        self.report(&mut state, attempt, Err(Failure { error, cause }));
         Ok(json!({}))
     }
 

@@ -5,22 +5,25 @@ use std::sync::{Arc, Weak};
 use std::task::{self, Poll, ready};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::failure::Failure;
-use super::history::Event;
+use super::history::{Event, failed};
 use super::reports::token;
 use super::retry::name;
+use super::targets::{Step, Target};
 use super::{State, StepFunctions};
 use crate::timers::Timers;
 
-/// What an activity is asked to do.
+/// What an activity or a service is asked to do.
 #[derive(Debug)]
 pub(super) struct Order {
-    pub(super) activity: Arc<str>,
+    pub(super) target: Target,
     pub(super) execution: Arc<str>,
+    /// Of the run.
+    pub(super) round: usize,
     pub(super) input: String,
     pub(super) timeout: Option<Duration>,
     pub(super) heartbeat: Option<Duration>,
@@ -72,35 +75,28 @@ pub(super) async fn watch(
 // === impl StepFunctions ===
 
 impl StepFunctions {
-    /// Schedules an attempt.
-    pub(super) fn schedule(self: &Arc<Self>, order: Order) -> Pending {
+    /// The number of an attempt that is to be scheduled: its token needs it.
+    pub(super) fn reserve(&self) -> u64 {
+        self.lock().take_id()
+    }
+
+    /// Schedules an attempt. That of a service has started with it.
+    pub(super) fn schedule(self: &Arc<Self>, id: u64, order: Order) -> Pending {
         let (done, outcome) = oneshot::channel();
         let mut state = self.lock();
-        let id = state.take_id();
         let pending = Pending {
             service: Arc::clone(self),
             id,
             outcome,
         };
-        let scheduled = self.instant();
-        let activity = Arc::clone(&order.activity);
-        if !state.open(&order.execution, id) {
+        if !state.open((&order.execution, order.round), id) {
             return pending;
         }
-        let mut details = json!({"resource": &*activity, "input": order.input});
-        let spans = [
-            ("timeoutInSeconds", order.timeout),
-            ("heartbeatInSeconds", order.heartbeat),
-        ];
-        for (member, span) in spans {
-            if let Some(span) = span {
-                details[member] = json!(span.as_secs());
-            }
-        }
-        let event = Event::new(self.now(), "ActivityScheduled").after(order.after);
-        let event = event.with("activityScheduledEventDetails", details);
-        let last = state.log(&order.execution, event);
-        self.count("ActivitiesScheduled", &activity);
+        let scheduled = self.instant();
+        let target = order.target.clone();
+        let details = self.scheduled(&order);
+        let event = target.event(self.now(), (Step::Scheduled, details));
+        let last = state.log(&order.execution, event.after(order.after));
         let times_out = order.timeout.map(|timeout| scheduled + timeout);
         let attempt = Attempt {
             order,
@@ -114,12 +110,37 @@ impl StepFunctions {
         };
         state.attempts.insert(id, attempt);
         self.arm(&mut state, id);
-        if let Some(activity) = state.activities.get_mut(&activity) {
+        let Target::Activity(arn) = &target else {
+            self.begin(&mut state, id, json!({}));
+            return pending;
+        };
+        self.count("ActivitiesScheduled", arn);
+        if let Some(activity) = state.activities.get_mut(arn) {
             activity.queue.push_back(id);
             activity.waiting += 1;
         }
-        self.hand_out(&mut state, &activity);
+        self.hand_out(&mut state, arn);
         pending
+    }
+
+    /// The details of the event.
+    fn scheduled(&self, order: &Order) -> Value {
+        let mut details = match &order.target {
+            Target::Activity(_) => json!({"input": order.input}),
+            Target::Service(_) => {
+                json!({"parameters": order.input, "region": self.context.region})
+            }
+        };
+        let spans = [
+            ("timeoutInSeconds", order.timeout),
+            ("heartbeatInSeconds", order.heartbeat),
+        ];
+        for (member, span) in spans {
+            if let Some(span) = span {
+                details[member] = json!(span.as_secs());
+            }
+        }
+        details
     }
 
     /// Brings the waiting tasks and polls of an activity together.
@@ -158,29 +179,45 @@ impl StepFunctions {
     }
 
     fn start(&self, state: &mut State, id: u64, worker: Option<String>) -> Value {
-        let Some(attempt) = state.attempts.get_mut(&id) else {
+        let Some(attempt) = state.attempts.get(&id) else {
             return json!({});
+        };
+        let mut task = Map::new();
+        let input = attempt.order.input.clone();
+        task.insert("taskToken".to_owned(), token(&self.instance, id).into());
+        task.insert("input".to_owned(), input.into());
+        if let Target::Activity(arn) = &attempt.order.target {
+            self.count("ActivitiesStarted", arn);
+            self.time("ActivityScheduleTime", arn, attempt.scheduled);
+        }
+        let details = worker.map_or_else(|| json!({}), |name| json!({"workerName": name}));
+        self.begin(state, id, details);
+        Value::Object(task)
+    }
+
+    /// From now on it runs, and heartbeats are waited for.
+    fn begin(&self, state: &mut State, id: u64, details: Value) {
+        let Some(attempt) = state.attempts.get_mut(&id) else {
+            return;
         };
         let now = self.instant();
         attempt.started = Some(now);
         attempt.lapses = attempt.order.heartbeat.map(|span| now + span);
-        let task = json!({"taskToken": token(&self.instance, id), "input": attempt.order.input});
-        self.count("ActivitiesStarted", &attempt.order.activity);
-        self.time(
-            "ActivityScheduleTime",
-            &attempt.order.activity,
-            attempt.scheduled,
-        );
+        self.note(state, id, (Step::Started, details));
+        self.arm(state, id);
+    }
+
+    /// Writes down a step of an attempt that goes on.
+    pub(super) fn note(&self, state: &mut State, id: u64, step: (Step, Value)) {
+        let Some(attempt) = state.attempts.get(&id) else {
+            return;
+        };
         let execution = Arc::clone(&attempt.order.execution);
-        let details = worker.map_or_else(|| json!({}), |name| json!({"workerName": name}));
-        let event = Event::new(self.now(), "ActivityStarted").after(attempt.last);
-        let event = event.with("activityStartedEventDetails", details);
-        let last = state.log(&execution, event);
+        let event = attempt.order.target.event(self.now(), step);
+        let last = state.log(&execution, event.after(attempt.last));
         if let Some(attempt) = state.attempts.get_mut(&id) {
             attempt.last = last;
         }
-        self.arm(state, id);
-        task
     }
 
     /// Sees to it that the attempt is looked at when it is due.
@@ -229,19 +266,20 @@ impl StepFunctions {
         let Some(attempt) = state.close(id) else {
             return;
         };
-        let arn = &attempt.order.activity;
         let (metric, error) = if attempt.times_out.is_some_and(|at| at <= now) {
             ("ActivitiesTimedOut", name::TIMEOUT)
         } else {
             ("ActivitiesHeartbeatTimedOut", name::HEARTBEAT)
         };
-        self.count(metric, arn);
-        if attempt.started.is_none() {
-            self.time("ActivityScheduleTime", arn, attempt.scheduled);
+        if let Target::Activity(arn) = &attempt.order.target {
+            self.count(metric, arn);
+            if attempt.started.is_none() {
+                self.time("ActivityScheduleTime", arn, attempt.scheduled);
+            }
+            self.time_closed(&attempt, arn);
         }
-        self.time_closed(&attempt);
-        let event = Event::new(self.now(), "ActivityTimedOut");
-        let event = event.failed("activityTimedOutEventDetails", Some(error), None);
+        let step = (Step::TimedOut, failed(Some(error), None));
+        let event = attempt.order.target.event(self.now(), step);
         let failure = Failure {
             error: Some(error.to_owned()),
             cause: None,
@@ -249,11 +287,37 @@ impl StepFunctions {
         state.tell(attempt, event, Err(failure));
     }
 
-    pub(super) fn time_closed(&self, attempt: &Attempt) {
+    fn time_closed(&self, attempt: &Attempt, arn: &str) {
         if let Some(started) = attempt.started {
-            self.time("ActivityRunTime", &attempt.order.activity, started);
+            self.time("ActivityRunTime", arn, started);
         }
-        self.time("ActivityTime", &attempt.order.activity, attempt.scheduled);
+        self.time("ActivityTime", arn, attempt.scheduled);
+    }
+
+    /// Writes down how a closed attempt ended: with its output and the text of it.
+    pub(super) fn report(
+        &self,
+        state: &mut State,
+        attempt: Attempt,
+        outcome: Result<(Value, String), Failure>,
+    ) {
+        if let Target::Activity(arn) = &attempt.order.target {
+            let metric = match outcome {
+                Ok(_) => "ActivitiesSucceeded",
+                Err(_) => "ActivitiesFailed",
+            };
+            self.count(metric, arn);
+            self.time_closed(&attempt, arn);
+        }
+        let step = match &outcome {
+            Ok((_, text)) => (Step::Succeeded, json!({"output": text})),
+            Err(why) => (
+                Step::Failed,
+                failed(why.error.as_deref(), why.cause.as_deref()),
+            ),
+        };
+        let event = attempt.order.target.event(self.now(), step);
+        state.tell(attempt, event, outcome.map(|(output, _)| output));
     }
 }
 
@@ -274,7 +338,8 @@ impl State {
         if let Some(armed) = attempt.armed {
             self.due.remove(&(armed, id));
         }
-        if let Some(activity) = self.activities.get_mut(&attempt.order.activity) {
+        let arn = attempt.order.target.activity();
+        if let Some(activity) = arn.and_then(|arn| self.activities.get_mut(arn)) {
             let count = match attempt.started {
                 Some(_) => &mut activity.running,
                 None => &mut activity.waiting,
@@ -296,6 +361,12 @@ impl State {
 }
 
 // === impl Pending ===
+
+impl Pending {
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+}
 
 impl Future for Pending {
     type Output = Closed;

@@ -1,12 +1,16 @@
 //! Runs the states that can fail and be retried.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::dataflow::{merge, sized};
-use super::definition::{Activity, Number, State, What, Work};
-use super::execution::{Run, Step, within_history};
+use super::definition::{Number, Resource, State, Task, What, Work};
+use super::execution::{Run, Step};
 use super::failure::Failure;
+use super::integration::Pattern;
 use super::retry::{Catcher, Retries, matches};
+use super::targets::Target;
 use super::tasks::Order;
 
 // === impl Run ===
@@ -28,7 +32,6 @@ impl Run {
             };
             if let Some(delay) = retries.next(failure.name()) {
                 self.service.context.timers.sleep(delay).await;
-                within_history(self.service.history_length(&self.arn))?;
                 retried += 1;
                 self.context["State"]["RetryCount"] = json!(retried);
                 continue;
@@ -45,7 +48,7 @@ impl Run {
     async fn attempt(&mut self, state: &State, work: &Work, raw: &Value) -> Result<Value, Failure> {
         let input = self.select(state.input_path.as_ref(), raw)?;
         let result = match &work.what {
-            What::Activity(activity) => self.activity((state, work, activity), input).await?,
+            What::Task(task) => self.task((state, work, task), input).await?,
             What::Parallel(branches) => {
                 let input = self.fill(work.parameters.as_ref(), input)?;
                 self.parallel(branches, input).await?
@@ -59,16 +62,16 @@ impl Run {
         Ok(output)
     }
 
-    async fn activity(
+    async fn task(
         &mut self,
-        (state, work, activity): (&State, &Work, &Activity),
+        (state, work, task): (&State, &Work, &Task),
         input: Value,
     ) -> Result<Value, Failure> {
         let span = |span: &Option<Number>| {
             let span = span.as_ref().map(|span| self.seconds(span, &input));
             span.transpose()
         };
-        let (timeout, heartbeat) = (span(&activity.timeout)?, span(&activity.heartbeat)?);
+        let (timeout, heartbeat) = (span(&task.timeout)?, span(&task.heartbeat)?);
         if let (Some(timeout), Some(heartbeat)) = (timeout, heartbeat)
             && heartbeat >= timeout
         {
@@ -76,19 +79,47 @@ impl Run {
                 "HeartbeatSeconds must be smaller than TimeoutSeconds",
             ));
         }
-        let input = self.fill(work.parameters.as_ref(), input)?;
+        let id = self.service.reserve();
+        let input = self.parameters((work, task), input, id)?;
+        let target = match &task.resource {
+            Resource::Activity(arn) => Target::Activity(Arc::clone(arn)),
+            Resource::Service(integration) => Target::Service(Arc::clone(integration)),
+        };
         let order = Order {
-            activity: activity.arn.clone(),
+            target,
             execution: self.arn.clone(),
+            round: self.round,
             input: sized(&input, &state.name)?,
             timeout,
             heartbeat,
             after: self.last,
         };
-        let pending = self.service.schedule(order);
-        let (outcome, last) = pending.await;
+        let pending = self.service.schedule(id, order);
+        let (outcome, last) = match &task.resource {
+            Resource::Activity(_) => pending.await,
+            Resource::Service(integration) => {
+                let service = Arc::clone(&self.service);
+                service.conduct(pending, integration, input).await
+            }
+        };
         self.last = last;
         outcome
+    }
+
+    /// What is sent; the token of the attempt may be in it.
+    fn parameters(
+        &mut self,
+        (work, task): (&Work, &Task),
+        input: Value,
+        id: u64,
+    ) -> Result<Value, Failure> {
+        let Resource::Service(integration) = &task.resource else {
+            return self.fill(work.parameters.as_ref(), input);
+        };
+        if integration.pattern == Pattern::Token {
+            self.context["Task"] = json!({"Token": self.service.token_of(id)});
+        }
+        self.fill(work.parameters.as_ref(), input)
     }
 }
 

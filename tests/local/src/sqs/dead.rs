@@ -167,7 +167,7 @@ impl Sqs {
             ));
         }
         let started = self.context.clock.now().as_millisecond();
-        let now = (Instant::now(), started);
+        let now = (self.context.timers.now(), started);
         let all = with(&mut queues, &name, |queue| queue.take_visible(now.0))?;
         let (count, mut moved, mut failure) = (all.len(), 0, None);
         for message in all {

@@ -12,6 +12,7 @@ mod data_api;
 mod faults;
 mod queues;
 mod s3;
+mod secrets;
 mod serve;
 mod sfn;
 mod signals;

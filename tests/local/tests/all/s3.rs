@@ -185,4 +185,17 @@ async fn the_unknown_is_refused_by_name() {
         .await
         .unwrap_err();
     assert_eq!(refused.code(), Some("NotImplemented"));
+    let put = || client.put_object().bucket("data").key("k").body(body("x"));
+    let tagged = put().tagging("a=b").send().await.unwrap_err();
+    assert_eq!(tagged.code(), Some("NotImplemented"));
+    assert!(tagged.message().unwrap().contains("x-amz-tagging"));
+    let redirected = client.create_multipart_upload().bucket("data").key("k");
+    let redirected = redirected.website_redirect_location("/x").send().await;
+    assert_eq!(status(redirected), 501);
+    let head = client.head_object().bucket("data").key("k").send().await;
+    assert_eq!(status(head), 404, "nothing was written");
+    let other = put().expected_bucket_owner("210987654321").send().await;
+    assert_eq!(other.unwrap_err().code(), Some("AccessDenied"));
+    let own = put().expected_bucket_owner("123456789012").send().await;
+    assert_eq!(status(own), 200);
 }

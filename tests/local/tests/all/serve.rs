@@ -117,7 +117,9 @@ async fn a_catalogue_is_made_as_it_says() {
 async fn catalogues_are_laid_over_each_other_and_their_deployments_left_to_others() {
     let folder = tempfile::tempdir().unwrap();
     let overlay = folder.path().join("overlay.yaml");
-    fs::write(&overlay, "fleet: other\n").unwrap();
+    let secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:main-AbCdEf";
+    let text = format!("fleet: other\nwarehouses:\n  main:\n    secret: {secret}\n");
+    fs::write(&overlay, text).unwrap();
     let worker = worker(folder.path());
     let pods = aws::start(|options| {
         example_in(options, worker.clone());
@@ -151,6 +153,9 @@ async fn catalogues_are_laid_over_each_other_and_their_deployments_left_to_other
             .all(|activity| activity.name.starts_with("other-"))
     );
     assert!(!names.is_empty());
+    let get = serde_json::json!({"SecretId": secret});
+    let told = none.local.secrets.call("GetSecretValue", get).unwrap();
+    assert_eq!(told["ARN"], secret);
     assert_eq!(none.local.cluster.replicas("s3-load"), None);
     assert!(none.local.cluster.pods().is_empty());
 }

@@ -15,6 +15,7 @@ use stepfleet_activity::SystemClock;
 use stepfleet_local::Context;
 use stepfleet_local::cloudwatch::{ActionSink, CloudWatch};
 use stepfleet_local::faults::Faults;
+use stepfleet_local::secrets::Secrets;
 use stepfleet_local::server::{Absent, Services, router};
 use stepfleet_local::sfn::{MetricSink, StepFunctions};
 use stepfleet_local::sns::Sns;
@@ -43,6 +44,7 @@ async fn serve() -> SdkConfig {
         sfn: StepFunctions::new(context.clone(), metrics),
         s3: Arc::new(Absent("S3")),
         redshift: Arc::new(Absent("Redshift Data")),
+        secrets: Arc::new(Secrets::new(context.clone())),
         faults: Faults::default(),
         context,
         cloudwatch,

@@ -1,31 +1,38 @@
-//! COPY from S3: the files of our S3, through PostgreSQL's own COPY.
+//! COPY from S3.
+//!
+//! A file of our S3 is cut into lines of fields ([`read`], [`json`]), which the
+//! options and the columns make values of ([`fit`]); PostgreSQL's own COPY then
+//! parses the types ([`send`]). What is wrong with a row has Redshift's number
+//! and words ([`fault`]); MAXERROR says how many may be.
 
+mod fault;
+mod fit;
 mod json;
+mod options;
 mod parse;
+mod read;
 mod record;
+mod send;
 mod source;
 mod table;
 pub(crate) mod token;
 
-use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::SinkExt;
 use tokio::time::Instant;
-use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error};
 
 use super::postgres::reason;
 use crate::s3::S3;
-use json::Converted;
+use fault::Fault;
+use fit::Record as Fitted;
 pub(crate) use parse::Source;
 pub(crate) use parse::{CopyCommand, Format, parse};
 pub(crate) use record::{Record, record};
+use send::Sink;
 pub(crate) use table::{Column, choose};
-
-/// How much goes to PostgreSQL in one message.
-const CHUNK: usize = 1 << 20;
 
 /// What a COPY loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -64,9 +71,6 @@ pub(crate) struct LoadError {
     pub(crate) message: String,
     /// Where, if it is in a file.
     pub(crate) details: Vec<ErrorDetail>,
-    /// Whether rows may be in or PostgreSQL gave up the transaction: only a
-    /// rollback helps.
-    pub(crate) aborts: bool,
     pub(crate) took: Duration,
 }
 
@@ -80,8 +84,8 @@ pub(crate) struct ErrorDetail {
     pub(crate) column: Option<String>,
     pub(crate) column_type: Option<String>,
     pub(crate) message: String,
-    /// SQLSTATE.
-    pub(crate) code: Option<String>,
+    /// Redshift's number.
+    pub(crate) code: i32,
     /// Of the fault in the value.
     pub(crate) position: i32,
     pub(crate) raw_line: String,
@@ -94,28 +98,23 @@ impl LoadError {
         Self {
             message,
             details: Vec::new(),
-            aborts: false,
             took: Duration::ZERO,
         }
     }
 
     fn postgres(error: &Error) -> Self {
-        Self {
-            aborts: true,
-            ..Self::before(reason(error))
-        }
+        Self::before(reason(error))
     }
 
     /// As Redshift says it, with its two spaces.
-    fn at(job: &Job<'_>, detail: ErrorDetail) -> Self {
+    fn at(job: &Job<'_>, details: Vec<ErrorDetail>) -> Self {
         let message = format!(
             "Load into table '{}' failed.  Check '{}' system table for details.",
             job.command.bare_table(),
             job.errors_in
         );
         Self {
-            details: vec![detail],
-            aborts: true,
+            details,
             ..Self::before(message)
         }
     }
@@ -135,11 +134,15 @@ pub(crate) struct Job<'a> {
 /// Loads the files of a command, inside the transaction that is open.
 pub(crate) async fn run(job: &Job<'_>, client: &Client) -> Result<Loaded, LoadError> {
     let began = Instant::now();
-    match load(job, client).await {
-        Ok(files) => Ok(Loaded {
-            files,
-            errors: Vec::new(),
+    let outcome = if job.command.no_load {
+        check(job, client).await
+    } else {
+        load(job, client).await
+    };
+    match outcome {
+        Ok(loaded) => Ok(Loaded {
             took: began.elapsed(),
+            ..loaded
         }),
         Err(error) => Err(LoadError {
             took: began.elapsed(),
@@ -148,14 +151,27 @@ pub(crate) async fn run(job: &Job<'_>, client: &Client) -> Result<Loaded, LoadEr
     }
 }
 
-async fn load(job: &Job<'_>, client: &Client) -> Result<Vec<LoadedFile>, LoadError> {
+/// NOLOAD: all is done as for a load, and taken back.
+async fn check(job: &Job<'_>, client: &Client) -> Result<Loaded, LoadError> {
+    let failed = |error: Error| LoadError::postgres(&error);
+    let savepoint = client.batch_execute("SAVEPOINT stepfleet_check").await;
+    savepoint.map_err(failed)?;
+    let mut loaded = load(job, client).await?;
+    let back = "ROLLBACK TO SAVEPOINT stepfleet_check; RELEASE SAVEPOINT stepfleet_check";
+    client.batch_execute(back).await.map_err(failed)?;
+    for file in &mut loaded.files {
+        file.rows = 0;
+    }
+    Ok(loaded)
+}
+
+async fn load(job: &Job<'_>, client: &Client) -> Result<Loaded, LoadError> {
     let columns = table::columns(client, job.into, &job.command.columns)
         .await
         .map_err(|error| match error.code() {
-            Some(&SqlState::UNDEFINED_TABLE) => LoadError {
-                aborts: true,
-                ..LoadError::before(nonexistent(&job.command.table))
-            },
+            Some(&SqlState::UNDEFINED_TABLE | &SqlState::INVALID_SCHEMA_NAME) => {
+                LoadError::before(nonexistent(&job.command.table))
+            }
             _ => LoadError::postgres(&error),
         })?
         .map_err(LoadError::before)?;
@@ -164,17 +180,22 @@ async fn load(job: &Job<'_>, client: &Client) -> Result<Vec<LoadedFile>, LoadErr
         .map_err(LoadError::before)?;
     let target = Target {
         job,
-        client,
-        columns: &columns,
+        sink: Sink {
+            client,
+            into: job.into,
+            columns: &columns,
+        },
     };
-    let mut loaded = Vec::with_capacity(files.len());
+    let mut loaded = Loaded::default();
     for file in files {
         let body = job.s3.get(&file.bucket, &file.key).await;
         let body = body.map_err(|error| target.unreadable(&file, error.to_string()))?;
-        loaded.push(LoadedFile {
+        let bytes = body.len() as u64;
+        let rows = target.file(&file, body, &mut loaded.errors).await?;
+        loaded.files.push(LoadedFile {
             name: file.to_string(),
-            bytes: body.len() as u64,
-            rows: target.file(&file, body).await?,
+            rows,
+            bytes,
         });
     }
     Ok(loaded)
@@ -188,190 +209,84 @@ pub(crate) fn nonexistent(table: &str) -> String {
 /// Where the files of one command go.
 struct Target<'a> {
     job: &'a Job<'a>,
-    client: &'a Client,
-    columns: &'a [Column],
-}
-
-/// A file as PostgreSQL gets it, and the way back to its lines.
-struct Prepared {
-    original: Bytes,
-    csv: Bytes,
-    skipped: u64,
-    converted: Option<Converted>,
-}
-
-impl Prepared {
-    fn origin(&self, line: u64) -> u64 {
-        match &self.converted {
-            Some(converted) => converted.origin(line),
-            None => line + self.skipped,
-        }
-    }
+    sink: Sink<'a>,
 }
 
 impl Target<'_> {
-    async fn file(&self, file: &Source, body: Bytes) -> Result<u64, LoadError> {
+    /// Loads a file; its bad rows join those of the files before it.
+    async fn file(
+        &self,
+        file: &Source,
+        body: Bytes,
+        errors: &mut Vec<ErrorDetail>,
+    ) -> Result<u64, LoadError> {
         let body = source::unpacked(body, self.job.command.gzip)
             .map_err(|message| self.unreadable(file, message))?;
-        let prepared = self.prepare(file, body)?;
-        match self.send(&prepared.csv).await {
-            Ok(rows) => Ok(rows),
-            Err(error) => Err(self.failed(file, &prepared, &error)),
+        // "error_count or greater", of which 0 allows none either.
+        let limit = self.job.command.max_errors.max(1);
+        let most = limit - errors.len();
+        let (mut records, mut faults) = self.read(&body);
+        if let Some(last) = faults.get(most - 1) {
+            // Only what comes before the last that is allowed can matter.
+            let last = last.line;
+            records.retain(|record| record.line < last);
         }
+        let sent = self.sink.send(&records, most).await?;
+        faults.extend(sent.faults);
+        faults.sort_by_key(|fault| fault.line);
+        faults.truncate(most);
+        let details = faults.into_iter();
+        errors.extend(details.map(|fault| self.detail(file, &body, fault)));
+        if errors.len() >= limit {
+            return Err(LoadError::at(self.job, std::mem::take(errors)));
+        }
+        Ok(sent.rows)
     }
 
-    fn prepare(&self, file: &Source, original: Bytes) -> Result<Prepared, LoadError> {
-        if let Format::Csv { ignore_header, .. } = self.job.command.format {
-            return Ok(Prepared {
-                csv: source::without_header(&original, ignore_header),
-                original,
-                skipped: ignore_header,
-                converted: None,
-            });
-        }
-        let mut converted = json::convert(&original, self.columns).map_err(|broken| {
-            let detail = ErrorDetail {
-                file: file.to_string(),
-                line: broken.line,
-                message: broken.message,
-                raw_line: source::line(&original, broken.line),
-                ..ErrorDetail::default()
+    /// The records of a file, and what in it is none, both in their order.
+    fn read(&self, body: &[u8]) -> (Vec<Fitted>, Vec<Fault>) {
+        let command = self.job.command;
+        let lines = match command.format {
+            Format::Json { ignore_case } => json::lines(body, ignore_case, self.sink.columns),
+            format => read::lines(body, format, command.ignore_header),
+        };
+        let (mut records, mut faults) = (Vec::with_capacity(lines.len()), Vec::new());
+        for line in lines {
+            let fitted = match line {
+                Ok(line) if command.rules.ignore_blank_lines && line.is_blank() => continue,
+                Ok(line) => fit::fit(line, &command.rules, self.sink.columns),
+                Err(fault) => Err(fault),
             };
-            LoadError::at(self.job, detail)
-        })?;
-        Ok(Prepared {
-            original,
-            csv: Bytes::from(std::mem::take(&mut converted.csv)),
-            skipped: 0,
-            converted: Some(converted),
-        })
-    }
-
-    async fn send(&self, csv: &Bytes) -> Result<u64, Error> {
-        let sql = statement(self.job.into, self.job.command, self.columns);
-        let mut sink = pin!(self.client.copy_in::<_, Bytes>(&sql).await?);
-        let mut sent = Ok(());
-        for from in (0..csv.len()).step_by(CHUNK) {
-            let chunk = csv.slice(from..csv.len().min(from + CHUNK));
-            sent = sink.send(chunk).await;
-            if sent.is_err() {
-                break;
+            match fitted {
+                Ok(record) => records.push(record),
+                Err(fault) => faults.push(fault),
             }
         }
-        // Why the server took no more is in its answer, not in the send.
-        let rows = sink.finish().await?;
-        sent.map(|()| rows)
+        (records, faults)
     }
 
     fn unreadable(&self, file: &Source, message: String) -> LoadError {
         let detail = ErrorDetail {
             file: file.to_string(),
             message,
+            code: 1200,
             ..ErrorDetail::default()
         };
-        LoadError::at(self.job, detail)
+        LoadError::at(self.job, vec![detail])
     }
 
-    fn failed(&self, file: &Source, prepared: &Prepared, error: &Error) -> LoadError {
-        let Some(error) = error.as_db_error() else {
-            return LoadError::postgres(error);
-        };
-        match self.detail(file, prepared, error) {
-            Some(detail) => LoadError::at(self.job, detail),
-            None => LoadError {
-                aborts: true,
-                ..LoadError::before(error.message().to_owned())
-            },
-        }
-    }
-
-    fn detail(&self, file: &Source, prepared: &Prepared, error: &DbError) -> Option<ErrorDetail> {
-        let place = table::place(error.where_()?)?;
-        let line = prepared.origin(place.line);
-        let column = place.column.or_else(|| error.column().map(str::to_owned));
-        let known = self
-            .columns
-            .iter()
-            .find(|known| Some(&known.name) == column.as_ref());
-        Some(ErrorDetail {
+    fn detail(&self, file: &Source, body: &[u8], fault: Fault) -> ErrorDetail {
+        let column = fault.column.and_then(|at| self.sink.columns.get(at));
+        ErrorDetail {
             file: file.to_string(),
-            line,
-            column_type: known.map(|known| known.sql_type.clone()),
-            column,
-            message: error.message().to_owned(),
-            code: Some(error.code().code().to_owned()),
-            raw_line: source::line(&prepared.original, line),
-            raw_value: place.value,
-            position: 0,
-        })
-    }
-}
-
-/// PostgreSQL's COPY for one file. An empty field is an empty string in a
-/// character column and NULL in any other, in quotes or not; what comes from
-/// JSON has its NULLs already.
-fn statement(into: &str, command: &CopyCommand, columns: &[Column]) -> String {
-    let names = |wanted: &dyn Fn(&&Column) -> bool| {
-        let names: Vec<String> = columns.iter().filter(wanted).map(Column::quoted).collect();
-        names.join(", ")
-    };
-    let mut sql = format!(
-        "COPY {} ({}) FROM STDIN (FORMAT csv",
-        into,
-        names(&|_| true)
-    );
-    if let Format::Csv { delimiter, .. } = command.format {
-        let delimiter = delimiter.to_string().replace('\'', "''");
-        sql.push_str(&format!(", DELIMITER '{delimiter}'"));
-        for (option, names) in [
-            ("FORCE_NOT_NULL", names(&|column| column.character)),
-            ("FORCE_NULL", names(&|column| !column.character)),
-        ] {
-            if !names.is_empty() {
-                sql.push_str(&format!(", {option} ({names})"));
-            }
+            line: fault.line,
+            column: column.map(|column| column.name.clone()),
+            column_type: column.map(|column| column.sql_type.clone()),
+            message: fault.message,
+            code: fault.code,
+            position: fault.position,
+            raw_line: source::line(body, fault.line),
+            raw_value: fault.value,
         }
-    }
-    sql.push(')');
-    sql
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_empty_field_is_null_where_it_cannot_be_a_string() {
-        let columns = [("id", false), ("a\"b", true)].map(|(name, character)| Column {
-            name: name.to_owned(),
-            character,
-            ..Column::default()
-        });
-        for (options, wanted) in [
-            (
-                "CSV DELIMITER '|'",
-                "COPY s.t (\"id\", \"a\"\"b\") FROM STDIN (FORMAT csv, DELIMITER '|', \
-                 FORCE_NOT_NULL (\"a\"\"b\"), FORCE_NULL (\"id\"))",
-            ),
-            (
-                "JSON 'auto'",
-                "COPY s.t (\"id\", \"a\"\"b\") FROM STDIN (FORMAT csv)",
-            ),
-        ] {
-            let command = parse(&format!("COPY s.t FROM 's3://b/k' {options}"));
-            let command = command.expect("a COPY").expect("valid");
-            assert_eq!(statement("s.t", &command, &columns), wanted);
-        }
-    }
-
-    #[test]
-    fn a_line_counts_the_header() {
-        let prepared = Prepared {
-            original: Bytes::new(),
-            csv: Bytes::new(),
-            skipped: 2,
-            converted: None,
-        };
-        assert_eq!(prepared.origin(3), 5);
     }
 }

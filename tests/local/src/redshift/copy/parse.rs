@@ -1,5 +1,6 @@
 //! Reads a COPY command.
 
+use super::options::{Options, Rules};
 use super::token::{Kind, Token, tokens};
 
 /// Where the data or the manifest is.
@@ -29,15 +30,27 @@ impl std::fmt::Display for Source {
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// Rows of fields.
+    /// Fields in quotes where they need them.
     Csv {
         /// Between the fields.
-        delimiter: char,
-        /// Lines to skip at the head of each file.
-        ignore_header: u64,
+        delimiter: u8,
+        /// Around them.
+        quote: u8,
+    },
+    /// Fields between delimiters, which is Redshift's default.
+    Text {
+        /// Between the fields.
+        delimiter: u8,
+        /// Whether quotes around a field go.
+        remove_quotes: bool,
+        /// Whether a backslash takes a character as it is.
+        escape: bool,
     },
     /// Objects whose keys are columns.
-    JsonLines,
+    Json {
+        /// Whether a key finds its column in any case.
+        ignore_case: bool,
+    },
 }
 
 /// A COPY command.
@@ -52,6 +65,13 @@ pub(crate) struct CopyCommand {
     pub(crate) manifest: bool,
     pub(crate) format: Format,
     pub(crate) gzip: bool,
+    /// Lines to skip at the head of each file.
+    pub(crate) ignore_header: u64,
+    pub(crate) rules: Rules,
+    /// So many bad rows, or one if it is 0, fail the load.
+    pub(crate) max_errors: usize,
+    /// Whether the rows are only checked.
+    pub(crate) no_load: bool,
 }
 
 impl CopyCommand {
@@ -95,28 +115,33 @@ pub(crate) fn parse(sql: &str) -> Option<Result<CopyCommand, String>> {
                 manifest: options.manifest,
                 format: options.format()?,
                 gzip: options.gzip,
+                ignore_header: options.ignore_header.unwrap_or(0),
+                rules: options.rules,
+                max_errors: options.max_errors,
+                no_load: options.no_load,
             })
         },
     ))
 }
 
-struct Cursor<'a> {
+/// Where the reading of a command is.
+pub(super) struct Cursor<'a> {
     tokens: Vec<Token<'a>>,
     at: usize,
 }
 
 impl<'a> Cursor<'a> {
-    fn peek(&self) -> Option<Token<'a>> {
+    pub(super) fn peek(&self) -> Option<Token<'a>> {
         self.tokens.get(self.at).copied()
     }
 
-    fn take(&mut self, wanted: impl Fn(&Token<'_>) -> bool) -> Option<Token<'a>> {
+    pub(super) fn take(&mut self, wanted: impl Fn(&Token<'_>) -> bool) -> Option<Token<'a>> {
         let token = self.peek().filter(|token| wanted(token))?;
         self.at += 1;
         Some(token)
     }
 
-    fn word(&mut self, word: &str) -> bool {
+    pub(super) fn word(&mut self, word: &str) -> bool {
         self.take(|token| token.is(word)).is_some()
     }
 
@@ -124,7 +149,7 @@ impl<'a> Cursor<'a> {
         self.take(|token| token.is_symbol(symbol)).is_some()
     }
 
-    fn literal(&mut self) -> Option<String> {
+    pub(super) fn literal(&mut self) -> Option<String> {
         self.take(|token| token.kind == Kind::Literal)
             .map(|token| token.unquoted())
     }
@@ -158,13 +183,13 @@ impl<'a> Cursor<'a> {
     }
 
     /// The literal of an option, after an optional AS.
-    fn text_of(&mut self, option: &str) -> Result<String, String> {
+    pub(super) fn text_of(&mut self, option: &str) -> Result<String, String> {
         self.word("as");
         self.literal()
             .ok_or_else(|| format!("COPY {option} wants a string"))
     }
 
-    fn number_of(&mut self, option: &str) -> Result<u64, String> {
+    pub(super) fn number_of(&mut self, option: &str) -> Result<u64, String> {
         self.word("as");
         self.take(|token| token.kind == Kind::Number)
             .and_then(|token| token.text.parse().ok())
@@ -172,134 +197,14 @@ impl<'a> Cursor<'a> {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Layout {
-    Csv,
-    Json,
-}
-
-#[derive(Default)]
-struct Options {
-    layout: Option<Layout>,
-    delimiter: Option<char>,
-    ignore_header: Option<u64>,
-    manifest: bool,
-    gzip: bool,
-}
-
-impl Options {
-    fn read(cursor: &mut Cursor<'_>) -> Result<Self, String> {
-        let mut options = Self::default();
-        while let Some(token) = cursor.take(|_| true) {
-            if token.is_symbol(";") && cursor.peek().is_none() {
-                break;
-            }
-            if token.kind != Kind::Word {
-                return Err(format!("COPY does not expect {} here", token.text));
-            }
-            options.option(&token.text.to_ascii_uppercase(), cursor)?;
-        }
-        Ok(options)
-    }
-
-    fn option(&mut self, name: &str, cursor: &mut Cursor<'_>) -> Result<(), String> {
-        match name {
-            "IAM_ROLE" => {
-                if !cursor.word("default") {
-                    cursor.text_of(name)?;
-                }
-            }
-            "MANIFEST" => self.manifest = true,
-            "GZIP" => self.gzip = true,
-            "FORMAT" => {
-                cursor.word("as");
-                let layout = cursor.take(|token| token.is("csv") || token.is("json"));
-                let layout = layout.ok_or("COPY FORMAT: only CSV and JSON are here")?;
-                return self.option(&layout.text.to_ascii_uppercase(), cursor);
-            }
-            "CSV" => self.layout(Layout::Csv)?,
-            "JSON" => {
-                self.layout(Layout::Json)?;
-                json_paths(cursor)?;
-            }
-            "IGNOREHEADER" => self.ignore_header = Some(cursor.number_of(name)?),
-            "DELIMITER" => self.delimiter = Some(delimiter(&cursor.text_of(name)?)?),
-            "REGION" => {
-                cursor.text_of(name)?;
-            }
-            "COMPUPDATE" | "STATUPDATE" => {
-                // Both may stand alone, for ON.
-                if !cursor.word("on") {
-                    cursor.word("off");
-                }
-            }
-            "TIMEFORMAT" | "DATEFORMAT" => {
-                let text = cursor.text_of(name)?;
-                if !text.eq_ignore_ascii_case("auto") {
-                    return Err(format!("COPY {name} '{text}' is not here: only 'auto'"));
-                }
-            }
-            "MAXERROR" => {
-                if cursor.number_of(name)? != 0 {
-                    return Err("COPY MAXERROR is not here: only 0".to_owned());
-                }
-            }
-            _ => return Err(format!("COPY option {name} is not here")),
-        }
-        Ok(())
-    }
-
-    fn layout(&mut self, layout: Layout) -> Result<(), String> {
-        if self.layout.replace(layout).is_some() {
-            return Err("COPY names its format twice".to_owned());
-        }
-        Ok(())
-    }
-
-    fn format(&self) -> Result<Format, String> {
-        match self.layout {
-            Some(Layout::Csv) => Ok(Format::Csv {
-                delimiter: self.delimiter.unwrap_or(','),
-                ignore_header: self.ignore_header.unwrap_or(0),
-            }),
-            Some(Layout::Json) if self.delimiter.is_some() => {
-                Err("COPY DELIMITER does not go with JSON".to_owned())
-            }
-            Some(Layout::Json) if self.ignore_header.is_some() => {
-                Err("COPY IGNOREHEADER does not go with JSON".to_owned())
-            }
-            Some(Layout::Json) => Ok(Format::JsonLines),
-            None => Err("COPY of delimited text is not here: say FORMAT CSV or JSON".to_owned()),
-        }
-    }
-}
-
-fn json_paths(cursor: &mut Cursor<'_>) -> Result<(), String> {
-    let explicit = cursor.word("as");
-    match cursor.literal() {
-        None if explicit => Err("COPY JSON AS wants 'auto'".to_owned()),
-        None => Ok(()),
-        Some(text) if text.eq_ignore_ascii_case("auto") => Ok(()),
-        Some(text) => Err(format!("COPY JSON '{text}' is not here: only 'auto'")),
-    }
-}
-
-fn delimiter(text: &str) -> Result<char, String> {
-    let text = if text == "\\t" { "\t" } else { text };
-    let mut chars = text.chars();
-    match (chars.next(), chars.next()) {
-        (Some(c), None) if c.is_ascii() && !matches!(c, '"' | '\n' | '\r') => Ok(c),
-        _ => Err(format!("COPY DELIMITER '{text}': one ASCII character")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::options::Times;
     use super::*;
 
     const CSV: Format = Format::Csv {
-        delimiter: ',',
-        ignore_header: 0,
+        delimiter: b',',
+        quote: b'"',
     };
 
     fn plain() -> CopyCommand {
@@ -313,60 +218,123 @@ mod tests {
             manifest: false,
             format: CSV,
             gzip: false,
+            ignore_header: 0,
+            rules: Rules::default(),
+            max_errors: 0,
+            no_load: false,
         }
     }
 
     #[test]
     fn reads_what_is_there() {
-        let header = |delimiter, ignore_header| CopyCommand {
-            format: Format::Csv {
+        let of = |change: fn(&mut CopyCommand)| {
+            let mut command = plain();
+            change(&mut command);
+            command
+        };
+        let delimited = |delimiter, remove_quotes, escape| CopyCommand {
+            format: Format::Text {
                 delimiter,
-                ignore_header,
+                remove_quotes,
+                escape,
             },
             ..plain()
         };
-        let json = CopyCommand {
-            format: Format::JsonLines,
+        let csv = |delimiter, quote| CopyCommand {
+            format: Format::Csv { delimiter, quote },
             ..plain()
         };
+        let json = |ignore_case| CopyCommand {
+            format: Format::Json { ignore_case },
+            ..plain()
+        };
+        let auto = of(|command| {
+            command.rules.any_date = true;
+            command.rules.times = Times::Auto;
+        });
         let cases = [
-            ("copy t from 's3://b/k' iam_role default csv", plain()),
-            ("COPY t FROM 's3://b/k' FORMAT AS CSV;", plain()),
+            ("iam_role default csv", plain()),
+            ("FORMAT AS CSV;", plain()),
             (
-                "COPY t FROM 's3://b/k' CSV IGNOREHEADER AS 2",
-                header(',', 2),
+                "CSV IGNOREHEADER AS 2",
+                of(|command| command.ignore_header = 2),
             ),
-            ("COPY t FROM 's3://b/k' DELIMITER '|' CSV", header('|', 0)),
+            ("DELIMITER '|' CSV", csv(b'|', b'"')),
+            ("CSV QUOTE AS '%' DELIMITER AS '\\t'", csv(b'\t', b'%')),
+            ("", delimited(b'|', false, false)),
             (
-                "COPY t FROM 's3://b/k' CSV DELIMITER AS '\\t'",
-                header('\t', 0),
+                "DELIMITER ',' REMOVEQUOTES ESCAPE",
+                delimited(b',', true, true),
             ),
-            ("COPY t FROM 's3://b/k' JSON 'auto'", json.clone()),
+            ("JSON 'auto'", json(false)),
+            ("FORMAT JSON REGION 'x'", json(false)),
+            ("FORMAT AS JSON AS 'auto ignorecase'", json(true)),
             (
-                "COPY t FROM 's3://b/k' FORMAT JSON REGION 'x'",
-                json.clone(),
+                "CSV NULL AS 'x' EMPTYASNULL",
+                of(|command| {
+                    command.rules.null_as = "x".to_owned();
+                    command.rules.empty_as_null = true;
+                }),
             ),
-            ("COPY t FROM 's3://b/k' FORMAT AS JSON AS 'auto'", json),
             (
-                "-- load\nCOPY /* ; */ s.\"T x\" (a, \"b,\") FROM 's3://b/it''s' \
-                 IAM_ROLE 'arn:aws:iam::1:role/r' MANIFEST GZIP CSV COMPUPDATE OFF \
-                 STATUPDATE ON TIMEFORMAT 'auto' DATEFORMAT AS 'auto' MAXERROR 0",
-                CopyCommand {
-                    table: "s.\"T x\"".to_owned(),
-                    columns: vec!["a".to_owned(), "\"b,\"".to_owned()],
-                    source: Source {
-                        bucket: "b".to_owned(),
-                        key: "it's".to_owned(),
-                    },
-                    manifest: true,
-                    gzip: true,
-                    ..plain()
-                },
+                "CSV BLANKSASNULL TRIMBLANKS TRUNCATECOLUMNS",
+                of(|command| {
+                    command.rules.blanks_as_null = true;
+                    command.rules.trim_blanks = true;
+                    command.rules.truncate_columns = true;
+                }),
+            ),
+            (
+                "CSV FILLRECORD IGNOREBLANKLINES",
+                of(|command| {
+                    command.rules.fill_record = true;
+                    command.rules.ignore_blank_lines = true;
+                }),
+            ),
+            (
+                "CSV ACCEPTINVCHARS",
+                of(|command| command.rules.accept_invalid = Some('?')),
+            ),
+            (
+                "CSV ACCEPTINVCHARS AS '^'",
+                of(|command| command.rules.accept_invalid = Some('^')),
+            ),
+            ("CSV TIMEFORMAT 'auto' DATEFORMAT AS 'auto'", auto),
+            (
+                "CSV TIMEFORMAT AS 'epochmillisecs'",
+                of(|command| command.rules.times = Times::Milliseconds),
+            ),
+            (
+                "CSV MAXERROR AS 3 NOLOAD",
+                of(|command| {
+                    command.max_errors = 3;
+                    command.no_load = true;
+                }),
+            ),
+            (
+                "CSV COMPUPDATE PRESET STATUPDATE COMPROWS 9 ENCODING UTF8",
+                plain(),
             ),
         ];
-        for (sql, wanted) in cases {
-            assert_eq!(parse(sql), Some(Ok(wanted)), "{sql}");
+        for (options, wanted) in cases {
+            let found = parse(&format!("copy t FROM 's3://b/k' {options}"));
+            assert_eq!(found, Some(Ok(wanted)), "{options}");
         }
+        let sql = "-- load\nCOPY /* ; */ s.\"T x\" (a, \"b,\") FROM 's3://b/it''s' \
+                   IAM_ROLE 'arn:aws:iam::1:role/r' MANIFEST GZIP CSV COMPUPDATE OFF STATUPDATE ON";
+        let wanted = CopyCommand {
+            table: "s.\"T x\"".to_owned(),
+            columns: vec!["a".to_owned(), "\"b,\"".to_owned()],
+            source: Source {
+                bucket: "b".to_owned(),
+                key: "it's".to_owned(),
+            },
+            manifest: true,
+            gzip: true,
+            ..plain()
+        };
+        assert_eq!(wanted.bare_table(), "T x");
+        assert_eq!(parse(sql), Some(Ok(wanted)));
     }
 
     #[test]
@@ -387,17 +355,23 @@ mod tests {
     fn refuses_by_name() {
         for (options, named) in [
             ("CSV CREDENTIALS 'x'", "CREDENTIALS"),
-            ("CSV NOLOAD", "NOLOAD"),
-            ("CSV MAXERROR 3", "MAXERROR"),
+            ("CSV MAXERROR 100001", "MAXERROR"),
+            ("CSV QUOTE ','", "QUOTE"),
+            ("QUOTE '%'", "QUOTE"),
+            ("CSV REMOVEQUOTES", "REMOVEQUOTES"),
+            ("CSV ESCAPE", "ESCAPE"),
+            ("CSV BZIP2", "BZIP2"),
+            ("CSV ENCODING UTF16", "ENCODING"),
+            ("CSV DATEFORMAT 'MM/DD/YYYY'", "DATEFORMAT"),
+            ("FIXEDWIDTH 'a:1'", "FIXEDWIDTH"),
             ("CSV IGNOREHEADER x", "IGNOREHEADER"),
             ("CSV DELIMITER '||'", "DELIMITER"),
-            ("CSV TIMEFORMAT 'epochsecs'", "TIMEFORMAT"),
+            ("CSV TIMEFORMAT 'MM.DD.YYYY'", "TIMEFORMAT"),
             ("FORMAT PARQUET", "FORMAT"),
             ("JSON 's3://b/paths'", "s3://b/paths"),
             ("JSON DELIMITER ','", "DELIMITER"),
             ("JSON IGNOREHEADER 1", "IGNOREHEADER"),
             ("CSV JSON", "twice"),
-            ("", "delimited text"),
             ("CSV; SELECT 1", ";"),
         ] {
             let refused = parse(&format!("COPY t FROM 's3://b/k' {options}"));

@@ -76,7 +76,8 @@ async fn history(
     let (process, transaction) = record.session;
     let format = match record.command.format {
         Format::Csv { .. } => "CSV",
-        Format::JsonLines => "JSON",
+        Format::Text { .. } => "TEXT",
+        Format::Json { .. } => "JSON",
     };
     client
         .execute(
@@ -141,7 +142,7 @@ async fn error(
                 &detail.position,
                 &kept(&detail.raw_line),
                 &raw_value,
-                &error_code(detail),
+                &detail.code,
                 &detail.message,
                 &took,
             ],
@@ -158,54 +159,9 @@ fn kept(text: &str) -> String {
     text.chars().take(KEPT).collect()
 }
 
-/// Redshift's number for an SQLSTATE; 1200 is its "unknown".
-fn error_code(detail: &ErrorDetail) -> i32 {
-    let sql_type = detail.column_type.as_deref().unwrap_or_default();
-    match detail.code.as_deref() {
-        Some("22001" | "22003") => 1204,
-        Some("23502") => 1213,
-        Some("22P04") if detail.message.starts_with("extra data") => 1202,
-        Some("22P04") if detail.message.starts_with("missing data") => 1203,
-        Some("22007" | "22008") if sql_type == "date" => 1205,
-        Some("22007" | "22008") => 1206,
-        Some("22P02") => match sql_type.split('(').next().unwrap_or_default() {
-            "smallint" | "integer" | "bigint" => 1207,
-            "real" | "double precision" => 1208,
-            "numeric" => 1209,
-            "boolean" => 1210,
-            _ => 1200,
-        },
-        _ => 1200,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn states_have_their_numbers() {
-        for (state, sql_type, message, wanted) in [
-            ("22001", "character varying(3)", "", 1204),
-            ("22P02", "integer", "", 1207),
-            ("22P02", "numeric(10,2)", "", 1209),
-            ("22P02", "uuid", "", 1200),
-            ("22007", "date", "", 1205),
-            ("22008", "timestamp without time zone", "", 1206),
-            ("22P04", "", "extra data after last expected column", 1202),
-            ("22P04", "", "missing data for column \"b\"", 1203),
-            ("23502", "integer", "", 1213),
-            ("23505", "", "", 1200),
-        ] {
-            let detail = ErrorDetail {
-                code: Some(state.to_owned()),
-                column_type: Some(sql_type.to_owned()),
-                message: message.to_owned(),
-                ..ErrorDetail::default()
-            };
-            assert_eq!(error_code(&detail), wanted, "{state} {sql_type}");
-        }
-    }
 
     #[test]
     fn a_long_line_is_cut_between_characters() {

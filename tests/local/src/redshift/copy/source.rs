@@ -29,17 +29,33 @@ pub(super) async fn files(command: &CopyCommand, s3: &S3) -> Result<Vec<Source>,
         let manifest = manifest.map_err(|error| format!("The manifest {source}: {error}"))?;
         listed(&manifest, s3)?
     } else {
-        let found = s3.list(&source.bucket, &source.key).into_iter();
-        found
-            .map(|object| Source {
-                bucket: source.bucket.clone(),
-                key: object.key,
-            })
-            .collect()
+        below(source, s3)?
     };
     if files.is_empty() {
+        return Err("COPY will terminate: no file of the manifest was found".to_owned());
+    }
+    Ok(files)
+}
+
+/// All whose keys begin so: `a.csv` means `a.csv.bak` too.
+fn below(source: &Source, s3: &S3) -> Result<Vec<Source>, String> {
+    if !s3.buckets().contains(&source.bucket) {
         return Err(format!(
-            "COPY will terminate: no files were found at {source}"
+            "The specified S3 bucket '{}' does not exist",
+            source.bucket
+        ));
+    }
+    let found = s3.list(&source.bucket, &source.key).into_iter();
+    let files: Vec<Source> = found
+        .map(|object| Source {
+            bucket: source.bucket.clone(),
+            key: object.key,
+        })
+        .collect();
+    if files.is_empty() {
+        return Err(format!(
+            "The specified S3 prefix '{}' does not exist",
+            source.key
         ));
     }
     Ok(files)
@@ -76,18 +92,6 @@ pub(super) fn unpacked(body: Bytes, gzip: bool) -> Result<Bytes, String> {
     Ok(Bytes::from(plain))
 }
 
-/// The body without its first lines.
-pub(super) fn without_header(body: &Bytes, lines: u64) -> Bytes {
-    let mut at = 0;
-    for _ in 0..lines {
-        match body[at..].iter().position(|byte| *byte == b'\n') {
-            Some(end) => at += end + 1,
-            None => return Bytes::new(),
-        }
-    }
-    body.slice(at..)
-}
-
 /// A line of a body, counted from 1.
 pub(super) fn line(body: &[u8], number: u64) -> String {
     let at = usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
@@ -102,21 +106,6 @@ mod tests {
     use flate2::write::GzEncoder;
 
     use super::*;
-
-    #[test]
-    fn header_lines_go() {
-        for (body, lines, wanted) in [
-            ("a,b\n1,2\n", 0, "a,b\n1,2\n"),
-            ("a,b\n1,2\n", 1, "1,2\n"),
-            ("a,b\r\n1,2\r\n", 1, "1,2\r\n"),
-            ("a,b\n1,2\n", 2, ""),
-            ("a,b", 1, ""),
-            ("", 3, ""),
-        ] {
-            let rest = without_header(&Bytes::from(body), lines);
-            assert_eq!(rest, wanted, "{body:?} without {lines}");
-        }
-    }
 
     #[test]
     fn lines_are_counted_from_one() {

@@ -52,6 +52,25 @@ fn metadata(kept: BTreeMap<String, String>) -> Option<Metadata> {
     (!kept.is_empty()).then(|| kept.into_iter().collect())
 }
 
+/// Refuses what a writer asks for and nobody here would do.
+fn check_headers(headers: &http::HeaderMap) -> S3Result<()> {
+    const ABSENT: [&str; 5] = [
+        "x-amz-object-lock-",
+        "x-amz-server-side-encryption-customer-",
+        "x-amz-tagging",
+        "x-amz-website-redirect-location",
+        "x-amz-write-offset-bytes",
+    ];
+    let mut names = headers.keys().map(http::HeaderName::as_str);
+    let absent = |name: &&str| {
+        *name != "x-amz-tagging-directive" && ABSENT.iter().any(|front| name.starts_with(front))
+    };
+    match names.find(absent) {
+        None => Ok(()),
+        Some(name) => Err(s3_error!(NotImplemented, "stepfleet-local has no {name}")),
+    }
+}
+
 impl Api {
     fn known(&self, bucket: &str) -> S3Result<()> {
         if self.store.has(bucket) {
@@ -162,6 +181,7 @@ impl s3s::S3 for Api {
         &self,
         request: S3Request<PutObjectInput>,
     ) -> S3Result<S3Response<PutObjectOutput>> {
+        check_headers(&request.headers)?;
         self.put(request.input).await.map(S3Response::new)
     }
 
@@ -201,6 +221,7 @@ impl s3s::S3 for Api {
         &self,
         request: S3Request<CopyObjectInput>,
     ) -> S3Result<S3Response<CopyObjectOutput>> {
+        check_headers(&request.headers)?;
         self.copy(request).map(S3Response::new)
     }
 
@@ -234,6 +255,7 @@ impl s3s::S3 for Api {
         &self,
         request: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        check_headers(&request.headers)?;
         self.create_upload(request.input).map(S3Response::new)
     }
 

@@ -1,6 +1,7 @@
 //! Reading a JSON object field by field, keeping every fault with its place.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
@@ -12,9 +13,18 @@ use crate::sfn::template::Template;
 /// The longest span that AWS takes.
 pub(super) const LONGEST: u64 = 99_999_999;
 
+/// Something that is wrong with a definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    /// Like `/States/Load/Next`.
+    pub(crate) place: String,
+}
+
 /// All that is wrong with a definition.
 #[derive(Debug, Default)]
-pub(super) struct Faults(RefCell<Vec<String>>);
+pub(super) struct Faults(RefCell<Vec<Fault>>);
 
 /// An object and where it is.
 #[derive(Debug)]
@@ -24,17 +34,30 @@ pub(super) struct Fields<'a> {
     pub(super) faults: &'a Faults,
 }
 
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} at {}", self.code, self.message, self.place)
+    }
+}
+
 // === impl Faults ===
 
 impl Faults {
-    pub(super) fn add(&self, at: &str, what: String) {
-        self.0.borrow_mut().push(format!("{what} at {at}"));
+    pub(super) fn add(&self, at: &str, message: String) {
+        self.push("SCHEMA_VALIDATION_FAILED", message, at);
     }
 
-    /// All faults in one text, if any.
-    pub(super) fn into_text(self) -> Option<String> {
-        let all = self.0.into_inner();
-        (!all.is_empty()).then(|| all.join("; "))
+    pub(super) fn push(&self, code: &'static str, message: String, at: &str) {
+        let place = if at.is_empty() { "/" } else { at }.to_owned();
+        self.0.borrow_mut().push(Fault {
+            code,
+            message,
+            place,
+        });
+    }
+
+    pub(super) fn into_list(self) -> Vec<Fault> {
+        self.0.into_inner()
     }
 }
 

@@ -15,8 +15,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
+pub(crate) use self::fields::Fault;
 use self::fields::{Faults, Fields};
 use super::choice::Condition;
+use super::integration::Integration;
 use super::intrinsic::Expression;
 use super::path::Path;
 use super::retry::{Catcher, Retrier};
@@ -78,17 +80,25 @@ pub(crate) struct Work {
 /// What is done.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum What {
-    Activity(Activity),
+    Task(Task),
     Parallel(Vec<Arc<Definition>>),
     Map(Box<Map>),
 }
 
-/// A Task state's activity.
+/// A Task state's own fields.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Activity {
-    pub(crate) arn: Arc<str>,
+pub(crate) struct Task {
+    pub(crate) resource: Resource,
     pub(crate) timeout: Option<Number>,
     pub(crate) heartbeat: Option<Number>,
+}
+
+/// Who does it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Resource {
+    /// By its ARN.
+    Activity(Arc<str>),
+    Service(Arc<Integration>),
 }
 
 /// A Map state's own fields.
@@ -145,6 +155,24 @@ pub(crate) enum Text {
     Expression(Expression),
 }
 
+/// The types of the events of a kind of state.
+#[derive(Debug)]
+pub(crate) struct Events {
+    pub(crate) entered: &'static str,
+    pub(crate) exited: &'static str,
+    pub(crate) aborted: &'static str,
+}
+
+macro_rules! events {
+    ($kind:literal) => {
+        Events {
+            entered: concat!($kind, "StateEntered"),
+            exited: concat!($kind, "StateExited"),
+            aborted: concat!($kind, "StateAborted"),
+        }
+    };
+}
+
 // === impl Definition ===
 
 impl Definition {
@@ -152,7 +180,7 @@ impl Definition {
     ///
     /// # Errors
     /// All that is wrong with it or not supported here, each with its place.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Vec<Fault>> {
         const KNOWN: &[&str] = &[
             "Comment",
             "StartAt",
@@ -161,9 +189,14 @@ impl Definition {
             "Version",
             "QueryLanguage",
         ];
-        let value: Value = serde_json::from_str(text)
-            .map_err(|error| format!("INVALID_JSON_DESCRIPTION: {error}"))?;
         let faults = Faults::default();
+        let value: Value = match serde_json::from_str(text) {
+            Ok(value) => value,
+            Err(error) => {
+                faults.push("INVALID_JSON_DESCRIPTION", error.to_string(), "");
+                return Err(faults.into_list());
+            }
+        };
         let definition = Fields::of(&value, "", &faults).and_then(|top| {
             top.one_of("Version", &["1.0"]);
             top.one_of("QueryLanguage", &["JSONPath"]);
@@ -174,12 +207,9 @@ impl Definition {
         if let Some(definition) = &definition {
             definition.check_names(&mut BTreeSet::new(), &faults);
         }
-        match (definition, faults.into_text()) {
-            (Some(definition), None) => Ok(definition),
-            (_, faults) => Err(format!(
-                "SCHEMA_VALIDATION_FAILED: {}",
-                faults.unwrap_or_default()
-            )),
+        match (definition, faults.into_list()) {
+            (Some(definition), faults) if faults.is_empty() => Ok(definition),
+            (_, faults) => Err(faults),
         }
     }
 
@@ -215,9 +245,10 @@ impl Definition {
     fn check_names<'a>(&'a self, seen: &mut BTreeSet<&'a str>, faults: &Faults) {
         for (name, state) in &self.states {
             if !seen.insert(name) {
-                faults.add(
+                faults.push(
+                    "DUPLICATE_STATE_NAME",
+                    format!("another state is called '{name}' too"),
                     &format!("/States/{name}"),
-                    format!("DUPLICATE_STATE_NAME: another state is called '{name}' too"),
                 );
             }
             for below in state.below() {
@@ -292,25 +323,25 @@ impl State {
             return Vec::new();
         };
         match &work.what {
-            What::Activity(_) => Vec::new(),
+            What::Task(_) => Vec::new(),
             What::Parallel(branches) => branches.iter().map(Arc::as_ref).collect(),
             What::Map(map) => vec![&map.processor],
         }
     }
 
-    /// As in `TaskStateEntered`.
-    pub(crate) fn type_name(&self) -> &'static str {
+    /// The events of its kind.
+    pub(crate) fn events(&self) -> &'static Events {
         match &self.kind {
-            Kind::Pass(_) => "Pass",
+            Kind::Pass(_) => &events!("Pass"),
             Kind::Work(work) => match work.what {
-                What::Activity(_) => "Task",
-                What::Parallel(_) => "Parallel",
-                What::Map(_) => "Map",
+                What::Task(_) => &events!("Task"),
+                What::Parallel(_) => &events!("Parallel"),
+                What::Map(_) => &events!("Map"),
             },
-            Kind::Wait(..) => "Wait",
-            Kind::Choice(..) => "Choice",
-            Kind::Succeed => "Succeed",
-            Kind::Fail(_) => "Fail",
+            Kind::Wait(..) => &events!("Wait"),
+            Kind::Choice(..) => &events!("Choice"),
+            Kind::Succeed => &events!("Succeed"),
+            Kind::Fail(_) => &events!("Fail"),
         }
     }
 }

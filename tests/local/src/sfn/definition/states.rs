@@ -15,6 +15,7 @@ const COMMON: &[&str] = &["Type", "Comment", "QueryLanguage"];
 pub(super) fn read(name: &Arc<str>, fields: &Fields<'_>) -> Option<State> {
     fields.one_of("QueryLanguage", &["JSONPath"]);
     fields.text("Comment");
+    work::check_token(fields);
     let kind = match fields.required_text("Type")? {
         "Pass" => pass(fields)?,
         "Task" => work::task(fields)?,

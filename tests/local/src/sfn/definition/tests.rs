@@ -4,9 +4,16 @@ use super::*;
 
 const ARN: &str = "arn:aws:states:eu-west-1:123456789012:activity:demo-a";
 
+fn parse(text: &str) -> Result<Definition, String> {
+    Definition::parse(text).map_err(|faults| {
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        faults.join("; ")
+    })
+}
+
 fn one(state: Value) -> Result<Definition, String> {
     let all = json!({"StartAt": "S", "States": {"S": state, "T": {"Type": "Succeed"}}});
-    Definition::parse(&all.to_string())
+    parse(&all.to_string())
 }
 
 fn with(state: &Value, key: &str, value: Value) -> Value {
@@ -234,14 +241,10 @@ fn the_top_is_checked_and_all_faults_are_told() {
         ),
     ];
     for (definition, want) in cases {
-        let faults = Definition::parse(&definition.to_string()).expect_err(want);
+        let faults = parse(&definition.to_string()).expect_err(want);
         assert!(faults.contains(want), "{definition}\n  {faults}");
     }
-    assert!(
-        Definition::parse("{")
-            .expect_err("no JSON")
-            .contains("INVALID_JSON")
-    );
+    assert!(parse("{").expect_err("no JSON").contains("INVALID_JSON"));
     let two =
         one(json!({"Type": "Wait", "Seconds": -1, "Nonsense": 1, "Next": "T"})).expect_err("two");
     assert!(
@@ -346,6 +349,80 @@ fn what_holds_machines_is_read_with_all_that_is_in_it() {
         (
             map("ItemProcessor", inner(json!({"Type": "Loop"}))),
             "'Loop' is not supported here at /States/S/ItemProcessor/States/In/Type",
+        ),
+    ];
+    for (state, want) in bad {
+        let faults = one(state.clone()).expect_err(&state.to_string());
+        assert!(faults.contains(want), "{state}\n  {faults}");
+    }
+}
+
+#[test]
+fn integrations_are_read_and_refused_with_state_and_field() {
+    let task = |resource: &str, parameters: Value| {
+        json!({"Type": "Task", "Resource": format!("arn:aws:states:::{resource}"),
+            "Parameters": parameters, "Next": "T"})
+    };
+    let publish = json!({"TopicArn": "t", "Message.$": "$.m"});
+    let send = json!({"QueueUrl": "q", "MessageBody": {"t.$": "$$.Task.Token"}});
+    let start = json!({"StateMachineArn.$": "$.arn"});
+    let token = task("sqs:sendMessage.waitForTaskToken", send.clone());
+    for state in [
+        task("sns:publish", publish.clone()),
+        with(&token, "HeartbeatSeconds", json!(5)),
+        task("states:startExecution.sync:2", start.clone()),
+        with(
+            &task("aws-sdk:sns:publish", json!({"Any": 1})),
+            "TimeoutSecondsPath",
+            json!("$.t"),
+        ),
+    ] {
+        assert!(
+            one(state.clone()).is_ok(),
+            "{state}: {:?}",
+            one(state.clone())
+        );
+    }
+    let bad = [
+        (
+            task("lambda:invoke", json!({})),
+            "'lambda:invoke' is not here: of the integrations there are only sns:publish",
+        ),
+        (
+            task("aws-sdk:dynamodb:getItem", json!({})),
+            "'aws-sdk:dynamodb' is not here, only sfn, cloudwatch, sns, sqs, s3, redshiftdata at /States/S/Resource",
+        ),
+        (
+            task("aws-sdk:s3:putBucketAcl", json!({})),
+            "'putBucketAcl' of aws-sdk:s3 is not here (names are in camelCase) at /States/S/Resource",
+        ),
+        (
+            task("sns:publish", with(&publish, "PhoneNumber", json!("1"))),
+            "'PhoneNumber' of sns:publish is not supported here at /States/S/Parameters/PhoneNumber",
+        ),
+        (
+            task("sqs:sendMessage", json!({"QueueUrl": "q"})),
+            "'MessageBody' of sqs:sendMessage is missing at /States/S/Parameters/MessageBody",
+        ),
+        (
+            with(
+                &task("sns:publish", publish.clone()),
+                "HeartbeatSeconds",
+                json!(5),
+            ),
+            "is for activities and .waitForTaskToken: nobody else sends heartbeats at /States/S/HeartbeatSeconds",
+        ),
+        (
+            task("sqs:sendMessage", send),
+            "'$$.Task.Token' is for .waitForTaskToken: an activity gets its token from GetActivityTask at /States/S/Parameters/MessageBody/t.$",
+        ),
+        (
+            json!({"Type": "Task", "Resource": ARN, "Next": "T", "Parameters": {"t.$": "States.Format('{}', $$.Task.Token)"}}),
+            "is for .waitForTaskToken",
+        ),
+        (
+            json!({"Type": "Pass", "InputPath": "$$['Task'].Token", "Next": "T"}),
+            "is for .waitForTaskToken: an activity gets its token from GetActivityTask at /States/S/InputPath",
         ),
     ];
     for (state, want) in bad {

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::fields::{Fields, LONGEST};
 use super::states::{only, then};
-use super::{Activity, Batcher, Definition, Kind, Map, Number, What, Work, machine, rules};
+use super::{Batcher, Definition, Kind, Map, Number, Resource, Task, What, Work, machine, rules};
 use crate::sfn::LARGEST;
+use crate::sfn::integration::{Integration, Pattern};
 use crate::sfn::path::Path;
 use crate::sfn::template::Template;
 
@@ -38,26 +41,109 @@ pub(super) fn task(fields: &Fields<'_>) -> Option<Kind> {
     {
         fields.fault("HeartbeatSeconds", "must be smaller than TimeoutSeconds");
     }
-    let activity = Activity {
-        arn: Arc::from(activity(fields).unwrap_or_default()),
-        timeout,
-        heartbeat,
-    };
     let parameters = fields.template("Parameters");
-    work(fields, Some(What::Activity(activity)), parameters)
+    let resource = resource(fields);
+    if let Some(Resource::Service(integration)) = &resource {
+        check_integration(fields, integration, heartbeat.is_some());
+    }
+    let task = resource.map(|resource| {
+        What::Task(Task {
+            resource,
+            timeout,
+            heartbeat,
+        })
+    });
+    work(fields, task, parameters)
 }
 
-fn activity<'a>(fields: &Fields<'a>) -> Option<&'a str> {
+fn resource(fields: &Fields<'_>) -> Option<Resource> {
     let resource = fields.required_text("Resource")?;
     let parts: Vec<&str> = resource.splitn(7, ':').collect();
-    if !matches!(parts.as_slice(), ["arn", _, "states", _, _, "activity", name] if !name.is_empty())
+    if matches!(parts.as_slice(), ["arn", _, "states", _, _, "activity", name] if !name.is_empty())
     {
+        return Some(Resource::Activity(resource.into()));
+    }
+    let why = match resource.splitn(6, ':').collect::<Vec<_>>().as_slice() {
+        ["arn", _, "states", "", "", rest] => match Integration::parse(rest) {
+            Ok(integration) => return Some(Resource::Service(Arc::new(integration))),
+            Err(why) => why,
+        },
+        _ => "it is neither".to_owned(),
+    };
+    fields.fault(
+        "Resource",
+        format!(
+            "the resource '{resource}' is not supported here, only activities \
+             (arn:aws:states:REGION:ACCOUNT:activity:NAME) and integrations of the services \
+             that are here (arn:aws:states:::...): {why}"
+        ),
+    );
+    None
+}
+
+fn check_integration(fields: &Fields<'_>, integration: &Integration, heartbeat: bool) {
+    if heartbeat && integration.pattern != Pattern::Token {
         fields.fault(
-            "Resource",
-            format!("the resource '{resource}' is not supported here, only activities (arn:aws:states:REGION:ACCOUNT:activity:NAME)"),
+            "HeartbeatSeconds",
+            "is for activities and .waitForTaskToken: nobody else sends heartbeats",
         );
     }
-    Some(resource)
+    let Some((known, required)) = integration.parameters() else {
+        return;
+    };
+    let Some(Value::Object(given)) = fields.get("Parameters") else {
+        return;
+    };
+    let bare = |key: &str| key.strip_suffix(".$").unwrap_or(key).to_owned();
+    let given: Vec<String> = given.keys().map(|key| bare(key)).collect();
+    let of = format!("{}:{}", integration.resource_type(), integration.resource());
+    for key in given.iter().filter(|key| !known.contains(&key.as_str())) {
+        let what = format!("the field '{key}' of {of} is not supported here");
+        fields.fault(&format!("Parameters/{key}"), what);
+    }
+    for key in required {
+        if !given.iter().any(|one| one == key) {
+            let what = format!("the field '{key}' of {of} is missing");
+            fields.fault(&format!("Parameters/{key}"), what);
+        }
+    }
+}
+
+/// The token is in the context of those states alone whose resource says so.
+pub(super) fn check_token(fields: &Fields<'_>) {
+    let resource = fields.get("Resource").and_then(Value::as_str);
+    if resource.is_some_and(|resource| resource.ends_with(".waitForTaskToken")) {
+        return;
+    }
+    let inner = ["Branches", "ItemProcessor", "Iterator"];
+    let own = fields
+        .iter()
+        .filter(|(key, _)| !inner.contains(&key.as_str()));
+    for place in own.filter_map(|(key, value)| token_at(value, key.clone())) {
+        fields.fault(
+            &place,
+            "the path '$$.Task.Token' is for .waitForTaskToken: an activity gets its token from GetActivityTask",
+        );
+    }
+}
+
+/// Where a text names the token, if one does.
+fn token_at(value: &Value, at: String) -> Option<String> {
+    match value {
+        Value::String(text) => {
+            let named = text.contains("$$.Task") || text.contains("$$['Task'");
+            named.then_some(at)
+        }
+        Value::Array(items) => {
+            let mut items = items.iter().enumerate();
+            items.find_map(|(index, item)| token_at(item, format!("{at}[{index}]")))
+        }
+        Value::Object(fields) => {
+            let mut fields = fields.iter();
+            fields.find_map(|(key, value)| token_at(value, format!("{at}/{key}")))
+        }
+        _ => None,
+    }
 }
 
 pub(super) fn parallel(fields: &Fields<'_>) -> Option<Kind> {

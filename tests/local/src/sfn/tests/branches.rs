@@ -2,31 +2,6 @@
 
 use super::*;
 
-impl Bench {
-    /// Runs a machine of these states to its end; the first is called `S`.
-    async fn run(&self, states: Value, input: Value) -> (String, Value) {
-        let definition = json!({"StartAt": "S", "States": states});
-        self.machine(definition).await;
-        self.sfn.lock().executions.clear();
-        self.start(input).await;
-        self.ended().await
-    }
-
-    async fn events(&self) -> Vec<Value> {
-        let history = json!({"executionArn": RUN, "maxResults": 1000});
-        let history = self.ok("GetExecutionHistory", history).await;
-        history["events"].as_array().expect("events").clone()
-    }
-}
-
-fn succeeded(output: Value) -> (String, Value) {
-    ("SUCCEEDED".to_owned(), text(output))
-}
-
-fn failed(error: &str) -> (String, Value) {
-    ("FAILED".to_owned(), json!(error))
-}
-
 /// A machine of one state.
 fn only(state: Value) -> Value {
     json!({"StartAt": "One", "States": {"One": state}})
@@ -62,7 +37,7 @@ async fn branches_run_at_the_same_time_and_give_a_list() {
         .collect();
     let wanted = [
         ("ExecutionStarted", 0),
-        ("ParallelStateEntered", 1),
+        ("ParallelStateEntered", 0),
         ("ParallelStateStarted", 2),
         ("WaitStateEntered", 3),
         ("WaitStateEntered", 3),

@@ -1,9 +1,11 @@
 //! The Redshift Data API as its client speaks to it, on one PostgreSQL for all.
 
 mod copy;
+mod copy_options;
 mod procedures;
 mod running;
 mod statements;
+mod states;
 
 use std::sync::Arc;
 
@@ -14,12 +16,14 @@ use aws_sdk_redshiftdata::operation::execute_statement::builders::ExecuteStateme
 use aws_sdk_redshiftdata::types::{Field, SqlParameter, StatusString};
 use stepfleet_local::s3::S3;
 use stepfleet_local::serve::WarehouseOption;
+use stepfleet_local::timers::Timers;
 
 use crate::aws::{self, until};
 
 struct Bench {
     data: Client,
     s3: Arc<S3>,
+    timers: Timers,
 }
 
 /// Starts each case, and gives those that failed.
@@ -43,10 +47,11 @@ async fn the_data_api() {
     let bench = Arc::new(Bench {
         data: Client::new(&aws.config),
         s3: Arc::clone(&aws.local.s3),
+        timers: aws.local.context.timers.clone(),
     });
     bench.s3.create_bucket("data").unwrap();
     let cases = async {
-        failed!(bench;
+        let mut failed = failed!(bench;
             statements::values_have_their_types,
             statements::a_statement_may_have_no_result_set,
             statements::a_result_comes_in_pages,
@@ -62,15 +67,32 @@ async fn the_data_api() {
             copy::objects_come_packed,
             copy::a_bad_row_is_named_and_nothing_is_loaded,
             copy::a_load_is_in_the_history_also_if_it_is_rolled_back,
+            copy_options::files_are_read_as_the_options_say,
+            copy_options::a_bad_row_is_told_in_redshifts_words,
+            copy_options::so_many_bad_rows_are_allowed,
+            copy_options::a_checked_file_is_not_loaded,
+            copy_options::what_copy_cannot_do_is_said_by_name,
             procedures::a_procedure_loads_once_and_as_one,
             procedures::a_bad_row_fails_the_procedure_and_is_named,
             procedures::a_procedure_may_fill_its_own_temporary_table,
             procedures::what_a_procedure_cannot_do_is_said_by_name,
+            statements::a_list_goes_on_where_it_was,
+            statements::columns_are_described,
+            statements::a_transaction_is_not_for_the_statements,
             running::a_client_token_is_one_execution,
             running::a_cancelled_statement_leaves_nothing,
             running::a_batch_is_cancelled_between_its_statements,
             running::a_lost_connection_is_a_failure,
-        )
+        );
+        // Each moves the time of all: one after the other.
+        failed.extend(failed!(bench; states::a_statement_goes_through_its_states));
+        failed.extend(failed!(bench; states::a_statement_may_be_cancelled_in_any_state));
+        failed.extend(failed!(bench; states::a_statement_runs_for_a_day_at_most));
+        failed.extend(failed!(bench; states::a_batch_tells_how_far_it_is));
+        failed.extend(failed!(bench; states::a_client_token_counts_for_eight_hours));
+        failed.extend(failed!(bench; states::a_result_is_kept_for_a_day));
+        failed.extend(failed!(bench; states::two_hundred_statements_are_active_at_most));
+        failed
     };
     let failed = tokio::task::LocalSet::new().run_until(cases).await;
     aws.local.stop().await;

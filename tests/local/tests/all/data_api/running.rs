@@ -29,6 +29,21 @@ pub(super) async fn a_client_token_is_one_execution(bench: Arc<Bench>) {
         assert_eq!(send().await.unwrap().id.unwrap(), id, "after its end");
     }
     assert_eq!(bench.count("tokens").await, 1);
+    for other in [
+        bench.statement("INSERT INTO tokens VALUES (2)"),
+        bench
+            .statement("INSERT INTO tokens VALUES (1)")
+            .statement_name("named"),
+        bench
+            .statement("INSERT INTO tokens VALUES (1)")
+            .database("other"),
+    ] {
+        let (code, message) = refused(other.client_token("once").send().await);
+        assert_eq!(code, "ValidationException");
+        assert!(message.contains("ClientToken"), "{message}");
+    }
+    let long = bench.statement("SELECT 1").client_token("x".repeat(65));
+    assert_eq!(refused(long.send().await).0, "ValidationException");
     let all = bench.statement("SELECT 1").client_token("another");
     let other = all.send().await.unwrap().id.unwrap();
     let batch = bench.statements(&["SELECT 1"]).client_token("batch");
@@ -37,7 +52,7 @@ pub(super) async fn a_client_token_is_one_execution(bench: Arc<Bench>) {
 }
 
 /// Waits until a statement sleeps in PostgreSQL.
-async fn asleep(bench: &Bench, sleep: &str) {
+pub(super) async fn asleep(bench: &Bench, sleep: &str) {
     let asleep = format!(
         "SELECT count(*) FROM pg_stat_activity \
          WHERE wait_event = 'PgSleep' AND query = '{sleep}'"

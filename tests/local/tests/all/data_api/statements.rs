@@ -208,6 +208,106 @@ pub(super) async fn statements_are_listed_by_name_and_status(bench: Arc<Bench>) 
     }
 }
 
+/// What is submitted between two pages is on none of those that follow.
+pub(super) async fn a_list_goes_on_where_it_was(bench: Arc<Bench>) {
+    let submit = async |number: u8| {
+        let named = bench
+            .statement("SELECT 1")
+            .statement_name(format!("paged-{number}"));
+        bench.end(&named.send().await.unwrap().id.unwrap()).await;
+    };
+    for number in 0..4 {
+        submit(number).await;
+    }
+    let list = || {
+        bench
+            .data
+            .list_statements()
+            .statement_name("paged-")
+            .max_results(2)
+    };
+    let first = list().send().await.unwrap();
+    submit(4).await;
+    let second = list()
+        .set_next_token(first.next_token.clone())
+        .send()
+        .await
+        .unwrap();
+    let names = first.statements().iter().chain(second.statements());
+    let names: Vec<&str> = names.map(|one| one.statement_name().unwrap()).collect();
+    assert_eq!(names, ["paged-3", "paged-2", "paged-1", "paged-0"]);
+    assert_eq!(second.next_token, None);
+    for wrong in [
+        list().next_token("of nobody"),
+        list().max_results(101),
+        list().status(StatusString::from("NONE")),
+    ] {
+        assert_eq!(refused(wrong.send().await).0, "ValidationException");
+    }
+    assert_eq!(
+        list()
+            .role_level(true)
+            .send()
+            .await
+            .unwrap()
+            .statements
+            .len(),
+        2
+    );
+}
+
+pub(super) async fn columns_are_described(bench: Arc<Bench>) {
+    let sql = "SELECT 1.5::numeric(10,2) AS \"Price\", 'x'::varchar(8) AS code, 3 AS count";
+    let id = bench.ok(sql).await.id;
+    let result = bench
+        .data
+        .get_statement_result()
+        .id(id)
+        .send()
+        .await
+        .unwrap();
+    let found: Vec<_> = result
+        .column_metadata()
+        .iter()
+        .map(|column| {
+            let flags = (column.is_signed(), column.is_case_sensitive());
+            (
+                column.name().unwrap(),
+                column.label().unwrap(),
+                (column.precision(), column.scale()),
+                flags,
+            )
+        })
+        .collect();
+    let wanted = [
+        ("Price", "Price", (10, 2), (true, false)),
+        ("code", "code", (8, 0), (false, true)),
+        ("count", "count", (10, 0), (true, false)),
+    ];
+    assert_eq!(found, wanted);
+}
+
+pub(super) async fn a_transaction_is_not_for_the_statements(bench: Arc<Bench>) {
+    bench.ok("CREATE TABLE transactions (a int)").await;
+    let insert = "INSERT INTO transactions VALUES (1)";
+    for (last, named) in [
+        ("COMMIT", "COMMIT is not here"),
+        ("TRUNCATE transactions", "TRUNCATE in a batch"),
+    ] {
+        let described = bench.batch(&[insert, last]).await;
+        assert_eq!(described.status, Some(StatusString::Failed));
+        let error = described.error.unwrap();
+        assert!(error.contains(named), "{error}");
+        assert_eq!(bench.count("transactions").await, 0);
+    }
+    bench.ok(insert).await;
+    bench.ok("TRUNCATE transactions").await;
+    assert_eq!(bench.count("transactions").await, 0);
+    let long = bench.run("SELECT repeat('x', 65537)").await;
+    let error = long.error.unwrap();
+    assert!(error.contains("65537 bytes"), "{error}");
+}
+
 pub(super) async fn limits_are_kept(bench: Arc<Bench>) {
     let sql = |bytes: usize| format!("SELECT 1 --{}", "x".repeat(bytes - 11));
     bench.ok(&sql(102_400)).await;

@@ -2,6 +2,7 @@
 
 mod refusals;
 mod runs;
+mod services;
 
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
@@ -17,7 +18,7 @@ const PREFIX: &str = "arn:aws:states:eu-west-1:123456789012";
 struct Bench {
     sfn: Client,
     activity: String,
-    _aws: Aws,
+    aws: Aws,
 }
 
 impl Bench {
@@ -28,7 +29,7 @@ impl Bench {
         Self {
             sfn,
             activity: made.activity_arn,
-            _aws: aws,
+            aws,
         }
     }
 
