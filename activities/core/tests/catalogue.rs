@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
-use stepfleet_activity::catalogue::{self, Amount, Catalogue, ReadOptions, parse};
+use stepfleet_activity::catalogue::{
+    self, Amount, Catalogue, PostgresTls, ReadOptions, WarehouseTarget, parse,
+};
 
 const SHORT: ReadOptions = ReadOptions {
     allow_short_periods: true,
@@ -184,6 +186,96 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
         "workgroup: analytics, password_env: PASSWORD",
         "f:6:46: warehouses.main.password_env: found a `password_env`",
         "beside `postgres` only",
+    ),
+    (
+        "workgroup: analytics",
+        "workgroup: analytics, tls: require",
+        "f:6:37: warehouses.main.tls: found a `tls`",
+        "beside `postgres` only",
+    ),
+    (
+        "workgroup: analytics",
+        "workgroup: analytics, tls_ca: /ca.pem",
+        "f:6:40: warehouses.main.tls_ca: found a `tls_ca`",
+        "always has TLS",
+    ),
+    (
+        "workgroup: analytics",
+        "postgres: db, user: u, tls: prefer",
+        "f:6:38: warehouses.main.tls: found `prefer`",
+        "verify-full",
+    ),
+    (
+        "workgroup: analytics",
+        "postgres: db, user: u, tls: disable",
+        "f:6:38: warehouses.main.tls: found `disable` for the host `db`",
+        "in the clear",
+    ),
+    (
+        "workgroup: analytics",
+        "postgres: 127.0.0.1.example.com, user: u, tls: disable",
+        "f:6:57: warehouses.main.tls: found `disable` for the host",
+        "`verify-full` or `require`",
+    ),
+    (
+        "workgroup: analytics",
+        "postgres: 10.0.0.1, user: u, tls: disable",
+        "f:6:44: warehouses.main.tls: found `disable`",
+        "in the clear",
+    ),
+    (
+        "workgroup: analytics",
+        "postgres: db, user: u, tls: require, tls_ca: /ca.pem",
+        "f:6:55: warehouses.main.tls_ca: found a file",
+        "verify-full",
+    ),
+    (
+        "workgroup: analytics",
+        "postgres: localhost, user: u, tls: disable, tls_ca: /ca.pem",
+        "f:6:62: warehouses.main.tls_ca: found a file",
+        "verify-full",
+    ),
+    (
+        "workgroup: analytics",
+        "postgres: db, user: u, tls_ca: ca.pem",
+        "f:6:41: warehouses.main.tls_ca: found `ca.pem`",
+        "absolute path",
+    ),
+    (
+        "workgroup: analytics",
+        "postgres: /run/postgresql, user: u, tls: require",
+        "f:6:51: warehouses.main.tls: found it for the socket",
+        "no TLS",
+    ),
+    (
+        "workgroup: analytics",
+        "postgres: /run/postgresql, user: u, tls_ca: /ca.pem",
+        "f:6:54: warehouses.main.tls_ca: found it for the socket",
+        "no TLS",
+    ),
+    (
+        "workgroup: analytics",
+        "postgres: db, user: u, secret: \"arn:aws:secretsmanager:eu-west-1:123456789012:secret:db\"",
+        "f:6:30: warehouses.main.user: found a `user` beside a `secret`",
+        "the secret says",
+    ),
+    (
+        "workgroup: analytics",
+        "postgres: db, password_env: P, secret: \"arn:aws:secretsmanager:eu-west-1:123456789012:secret:db\"",
+        "f:6:38: warehouses.main.password_env: found a `password_env` beside a `secret`",
+        "the secret says",
+    ),
+    (
+        "workgroup: analytics",
+        "postgres: db, secret: hunter2",
+        "f:6:32: warehouses.main.secret: found a text",
+        "never written",
+    ),
+    (
+        "workgroup: analytics",
+        "postgres: db, user: u, copy_role: \"arn:aws:iam::123456789012:role/r\"",
+        "f:6:44: warehouses.main.copy_role: found `copy_role` beside `postgres`",
+        "Redshift's",
     ),
     (
         "database: dev",
@@ -365,6 +457,41 @@ fn every_fault_says_where_and_what() {
         }
     }
     assert!(missed.is_empty(), "{}", missed.join("\n\n"));
+}
+
+#[test]
+fn a_postgres_is_never_spoken_to_in_the_clear_beyond_loopback() {
+    let system = || PostgresTls::VerifyFull { ca: None };
+    let file = || PostgresTls::VerifyFull {
+        ca: Some("/ca.pem".into()),
+    };
+    for (said, want) in [
+        ("postgres: db.internal", system()),
+        ("postgres: \"10.0.0.1:5433\"", system()),
+        ("postgres: db, tls: verify-full", system()),
+        ("postgres: db, tls_ca: /ca.pem", file()),
+        ("postgres: db, tls: verify-full, tls_ca: /ca.pem", file()),
+        ("postgres: db, tls: require", PostgresTls::Require),
+        ("postgres: localhost", PostgresTls::Disable),
+        ("postgres: \"127.0.0.2:5433\"", PostgresTls::Disable),
+        ("postgres: localhost, tls: disable", PostgresTls::Disable),
+        ("postgres: /run/postgresql", PostgresTls::Disable),
+        ("postgres: localhost, tls: verify-full", system()),
+        ("postgres: localhost, tls_ca: /ca.pem", file()),
+        ("postgres: localhost, tls: require", PostgresTls::Require),
+    ] {
+        let secret = "secret: \"arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf\"";
+        for (login, who) in [("user: loader", Some("loader")), (secret, None)] {
+            let text = BASE.replace("workgroup: analytics", &format!("{said}, {login}"));
+            let catalogue = parse("f", &text, &ReadOptions::default()).expect(said);
+            let warehouse = &catalogue.warehouses["main"];
+            let WarehouseTarget::Postgres { user, tls, .. } = &warehouse.target else {
+                panic!("{said}: {warehouse:?}");
+            };
+            assert_eq!((tls, user.as_deref()), (&want, who), "{said}");
+            assert_eq!(warehouse.secret.is_some(), who.is_none(), "{said}");
+        }
+    }
 }
 
 #[test]

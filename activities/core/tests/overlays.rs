@@ -144,8 +144,10 @@ fn the_line_that_is_shown_is_of_the_same_file() {
 
 #[test]
 fn what_is_printed_says_where_it_comes_from_and_is_read_the_same_again() {
-    let catalogue =
-        merged(&["activities: {load: {worker: {slots: 7}, config: {empty: {}, none: }}}"]);
+    let catalogue = merged(&[
+        "activities: {load: {worker: {slots: 7}, config: {empty: {}, none: }}}",
+        "warehouses: {files: {postgres: db, tls: verify-full, tls_ca: /ca.pem, user: u, database: app}}",
+    ]);
     let text = catalogue.unwrap().to_yaml();
     for line in [
         "fleet: demo  # base:2\n",
@@ -155,6 +157,7 @@ fn what_is_printed_says_where_it_comes_from_and_is_read_the_same_again() {
         "      \"06:00\": \"no\"  # base:15\n",
         "      empty: {}  # over1:1\n",
         "      none: null  # over1:1\n",
+        "    tls: verify-full  # over2:1\n    tls_ca: \"/ca.pem\"  # over2:1\n",
     ] {
         assert!(text.contains(line), "{line:?} is not in\n{text}");
     }

@@ -1,5 +1,7 @@
 //! How a call to the outside fails, the same for every service.
 
+use std::error::Error;
+
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::display::DisplayErrorContext;
@@ -40,7 +42,7 @@ const LATER: [&str; 9] = [
 /// What an SDK's error means: no answer, throttling and 5xx are transient.
 pub(crate) fn failed<E>(what: impl Into<String>, error: &SdkError<E, HttpResponse>) -> CallError
 where
-    E: std::error::Error + ProvideErrorMetadata + 'static,
+    E: Error + ProvideErrorMetadata + 'static,
 {
     let class = match error {
         SdkError::ServiceError(service) => {
@@ -60,6 +62,17 @@ where
         reason: DisplayErrorContext(error).to_string(),
         class,
     }
+}
+
+/// An error and what it comes from, in a line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
 }
 
 /// The HTTP status that a service answered with, if it answered.

@@ -23,6 +23,7 @@ mod redshift;
 mod reprocess;
 mod rows;
 mod s3;
+mod secrets;
 pub mod setup;
 mod signals;
 mod sns;

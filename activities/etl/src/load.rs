@@ -19,7 +19,7 @@ use crate::parts::CopyLimits;
 use crate::postgres::Postgres;
 use crate::redshift::{self, DataApi};
 use crate::signals::Outlets;
-use crate::{metrics, plan, s3, sns};
+use crate::{metrics, plan, s3, secrets, sns};
 
 /// The clients that the loader works with.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub struct Clients {
     pub cloudwatch: metrics::Client,
     /// Where it tells people of files that cannot be loaded.
     pub sns: sns::Client,
+    /// Where a PostgreSQL's secret is.
+    pub secrets: secrets::Client,
 }
 
 /// The handler `etl.s3-load`.
@@ -70,9 +72,10 @@ impl S3Load {
         };
         let redshiftdata = clients.redshiftdata.clone();
         let commit = config.commit;
-        let loader = match Postgres::new(warehouse).map_err(|variable| SetUpError::NoPassword {
+        let postgres = Postgres::new(warehouse, &clients.secrets);
+        let loader = match postgres.map_err(|reason| SetUpError::Postgres {
             activity: activity.name.clone(),
-            variable,
+            reason,
         })? {
             Some(postgres) => Kind::Postgres(Arc::new(loader(clients, config, postgres))),
             None => {

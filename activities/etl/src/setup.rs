@@ -13,7 +13,7 @@ use crate::plan_loads::{self, PlanConfig};
 use crate::postgres::Postgres;
 use crate::redshift::DataApi;
 use crate::states::{self, StateMachine};
-use crate::{Commit, LoadConfig, redshift, sql};
+use crate::{Commit, LoadConfig, redshift, secrets, sql};
 
 /// The loader's state machines; `${...}` are filled in per activity.
 const S3_LOAD: &str = include_str!("../../state-machines/s3-load.asl.json");
@@ -35,6 +35,8 @@ pub struct Clients {
     pub cloudwatch: metrics::Client,
     /// For the ledger's tables.
     pub redshiftdata: redshift::Client,
+    /// For a PostgreSQL's secret.
+    pub secrets: secrets::Client,
 }
 
 /// A step that could not be taken.
@@ -241,9 +243,10 @@ async fn take(clients: &Clients, step: &Step) -> Result<(), CallError> {
         Step::Activity(name) => states::create_activity(&clients.sfn, name).await,
         Step::StateMachine(machine) => states::put_state_machine(&clients.sfn, machine).await,
         Step::Ledger(name, warehouse) => {
-            let postgres = Postgres::new(warehouse).map_err(|variable| CallError {
+            let postgres = Postgres::new(warehouse, &clients.secrets);
+            let postgres = postgres.map_err(|reason| CallError {
                 what: format!("connect to {name}"),
-                reason: format!("the environment has no variable {variable}"),
+                reason,
                 class: Class::Permanent,
             })?;
             if let Some(postgres) = postgres {

@@ -60,6 +60,7 @@ impl App for Etl {
                 sfn: aws_sdk_sfn::Client::new(aws),
                 cloudwatch: aws_sdk_cloudwatch::Client::new(aws),
                 redshiftdata: aws_sdk_redshiftdata::Client::new(aws),
+                secrets: aws_sdk_secretsmanager::Client::new(aws),
             };
             for step in setup::plan(catalogue, options.role_arn.as_deref()) {
                 if options.dry_run {
@@ -123,6 +124,7 @@ fn clients(aws: &SdkConfig) -> Clients {
         redshiftdata: aws_sdk_redshiftdata::Client::new(aws),
         cloudwatch: aws_sdk_cloudwatch::Client::new(aws),
         sns: aws_sdk_sns::Client::new(aws),
+        secrets: aws_sdk_secretsmanager::Client::new(aws),
     }
 }
 

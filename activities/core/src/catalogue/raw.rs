@@ -101,13 +101,19 @@ pub(crate) struct RawWarehouse {
     pub(crate) cluster: Option<String>,
     /// A PostgreSQL server, as `host` or `host:port`; or else say `workgroup` or `cluster`.
     pub(crate) postgres: Option<String>,
-    /// The database user: of a PostgreSQL, or of a cluster without a secret.
+    /// The database user of a PostgreSQL or of a cluster, where no secret says it.
     pub(crate) user: Option<String>,
     /// The environment variable with the user's password, of a PostgreSQL.
     pub(crate) password_env: Option<String>,
+    /// How the way to a PostgreSQL is protected. Default: `verify-full`; `disable` on loopback.
+    pub(crate) tls: Option<RawTls>,
+    /// The only CAs that may have signed a PostgreSQL's certificate: a file in PEM, by its
+    /// absolute path. Default: those that the system trusts.
+    pub(crate) tls_ca: Option<String>,
     /// The database.
     pub(crate) database: String,
-    /// The ARN of the secret; without one, IAM decides.
+    /// The ARN of the secret with user and password. Without one, IAM decides at Redshift, and
+    /// `user` and `password_env` at a PostgreSQL.
     pub(crate) secret: Option<String>,
     /// The role that COPY reads S3 with; without one, the default role.
     pub(crate) copy_role: Option<String>,
@@ -128,6 +134,16 @@ pub(crate) struct RawDefaults {
     worker: Option<RawWorker>,
     objective: Option<RawObjective>,
     alarms: Option<RawAlarms>,
+}
+
+/// How the way to a PostgreSQL is protected: `verify-full` encrypts and checks the server's
+/// certificate and name, `require` encrypts and checks neither, `disable` is for loopback.
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RawTls {
+    Disable,
+    Require,
+    VerifyFull,
 }
 
 /// Whether decisions are carried out: `act`, or `recommend`, which touches nothing.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,7 +98,8 @@ pub struct Warehouse {
     pub target: WarehouseTarget,
     /// The database.
     pub database: String,
-    /// The ARN of the secret; without one, IAM decides.
+    /// The ARN of the secret with user and password. Without one, IAM decides at
+    /// Redshift, and the target at a PostgreSQL.
     pub secret: Option<String>,
     /// The role that COPY reads S3 with; without one, the cluster's default role.
     pub copy_role: Option<String>,
@@ -121,10 +123,27 @@ pub enum WarehouseTarget {
         host: String,
         /// Its port.
         port: u16,
-        /// The database user.
-        user: String,
+        /// The database user; none where the warehouse's secret says it.
+        user: Option<String>,
         /// The environment variable with the user's password, if it has one.
         password_env: Option<String>,
+        /// How the way to it is protected.
+        tls: PostgresTls,
+    },
+}
+
+/// How the way to a PostgreSQL is protected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PostgresTls {
+    /// Not at all: for this machine's own loopback.
+    Disable,
+    /// Encrypted, whoever is at the other end.
+    Require,
+    /// Encrypted, with a certificate for the host's name.
+    VerifyFull {
+        /// The file with the CAs that may have signed it; without one, those that
+        /// the system trusts.
+        ca: Option<PathBuf>,
     },
 }
 

@@ -64,6 +64,7 @@ async fn load(
         redshiftdata: aws_sdk_redshiftdata::Client::new(aws),
         cloudwatch: aws_sdk_cloudwatch::Client::new(aws),
         sns: aws_sdk_sns::Client::new(aws),
+        secrets: aws_sdk_secretsmanager::Client::new(aws),
     };
     let load = S3Load::new(clients, &catalogue, &catalogue.activities["load"])?;
     let input = json!({"bucket": "land", "table": "public.t", "format": "csv"});

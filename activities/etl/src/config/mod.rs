@@ -26,15 +26,13 @@ pub enum SetUpError {
         /// All faults, in a line.
         faults: String,
     },
-    /// The variable with a PostgreSQL's password is not set.
-    #[error(
-        "activity {activity}: the environment has no variable {variable}, which the warehouse names as its password_env"
-    )]
-    NoPassword {
+    /// This machine lacks what the way to a PostgreSQL needs.
+    #[error("activity {activity}: {reason}")]
+    Postgres {
         /// The activity's name in the catalogue.
         activity: String,
-        /// The variable's name.
-        variable: String,
+        /// What: the variable with the password, or CAs to trust.
+        reason: String,
     },
     /// The config names a warehouse that the catalogue does not have.
     #[error(

@@ -180,13 +180,7 @@ pub(crate) fn warehouse(node: &Node, sink: &mut Sink<'_>) -> Option<Warehouse> {
     }
     let target = match raw.postgres.clone() {
         Some(server) => check.postgres(&raw, &server)?,
-        None if raw.password_env.is_some() => {
-            check.fault(
-                "password_env",
-                "found a `password_env`; it is allowed beside `postgres` only: Redshift takes a `secret`",
-            );
-            return None;
-        }
+        None if !check.redshift(&raw) => return None,
         None => check.target(raw.workgroup, raw.cluster, raw.user)?,
     };
     Some(Warehouse {
@@ -197,51 +191,7 @@ pub(crate) fn warehouse(node: &Node, sink: &mut Sink<'_>) -> Option<Warehouse> {
     })
 }
 
-/// PostgreSQL's port.
-const POSTGRES_PORT: u16 = 5432;
-
 impl Checker<'_, '_> {
-    /// `host` or `host:port`, a user, and nothing that is Redshift's.
-    fn postgres(&mut self, raw: &RawWarehouse, server: &str) -> Option<WarehouseTarget> {
-        for (name, there) in [
-            ("workgroup", raw.workgroup.is_some()),
-            ("cluster", raw.cluster.is_some()),
-            ("secret", raw.secret.is_some()),
-            ("copy_role", raw.copy_role.is_some()),
-        ] {
-            if there {
-                let hint = match name {
-                    "secret" => {
-                        ": a PostgreSQL's password is in the variable that `password_env` names"
-                    }
-                    _ => "",
-                };
-                let message = format!("found `{name}` beside `postgres`; it is Redshift's{hint}");
-                self.fault(name, message);
-                return None;
-            }
-        }
-        let (host, port) = match server.rsplit_once(':') {
-            Some((host, port)) => (host, port.parse().ok()),
-            None => (server, Some(POSTGRES_PORT)),
-        };
-        let (Some(port), false) = (port.filter(|port| *port > 0), host.is_empty()) else {
-            let message = format!("found `{server}`; allowed is `host` or `host:port`");
-            self.fault("postgres", message);
-            return None;
-        };
-        let Some(user) = raw.user.clone().filter(|user| !user.is_empty()) else {
-            self.fault("user", "found none; a PostgreSQL wants the name of a user");
-            return None;
-        };
-        Some(WarehouseTarget::Postgres {
-            host: host.to_owned(),
-            port,
-            user,
-            password_env: raw.password_env.clone(),
-        })
-    }
-
     fn target(
         &mut self,
         workgroup: Option<String>,

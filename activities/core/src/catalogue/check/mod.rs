@@ -4,6 +4,7 @@ mod activity;
 mod alarms;
 mod deployment;
 mod fleet;
+mod postgres;
 mod values;
 mod worker;
 

@@ -1,23 +1,28 @@
-//! A PostgreSQL as the target: the only file that names its client.
+//! A PostgreSQL as the target: the only folder that names its client.
+
+mod connect;
+#[cfg(test)]
+mod live;
+mod login;
+#[cfg(test)]
+mod tests;
+mod tls;
 
 use std::io::Read as _;
-use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use futures::SinkExt as _;
 use stepfleet_activity::Class;
-use stepfleet_activity::catalogue::{Warehouse, WarehouseTarget};
 use tokio_postgres::error::DbError;
-use tokio_postgres::{Client, Config, Error, NoTls, Transaction};
+use tokio_postgres::{Error, Transaction};
 
 use crate::batch::Batch;
-use crate::call::CallError;
+use crate::call::{CallError, chain};
 use crate::input::{Format, LoadInput};
 use crate::outside::{Answer, BadFile, FileOutcome, FileTarget, Ledger, LedgerRow, Object};
+pub(crate) use connect::Postgres;
 
-/// How long a connection may take.
-const CONNECT: Duration = Duration::from_secs(10);
 /// How much goes to the server in one message.
 const CHUNK: usize = 1 << 20;
 
@@ -38,54 +43,12 @@ const COUNT: &str = "UPDATE stepfleet.files SET loaded_rows = $5 \
 const KNOWN: &str = "SELECT batch_id, object_key, etag, dt, bytes FROM stepfleet.files \
     WHERE table_name = $1 AND bucket = $2 AND object_key = ANY($3)";
 
-/// One server of the catalogue. A call has a connection of its own: a file is
-/// worth more than a handshake, and a dead one needs no looking after.
-#[derive(Debug, Clone)]
-pub(crate) struct Postgres {
-    config: Config,
-}
-
 impl Postgres {
-    /// `None` where the warehouse is no PostgreSQL; the variable's name where the
-    /// environment lacks the password.
-    pub(crate) fn new(warehouse: &Warehouse) -> Result<Option<Self>, String> {
-        let WarehouseTarget::Postgres {
-            host,
-            port,
-            user,
-            password_env,
-        } = &warehouse.target
-        else {
-            return Ok(None);
-        };
-        let mut config = Config::new();
-        config
-            .host(host)
-            .port(*port)
-            .user(user)
-            .dbname(&warehouse.database)
-            .application_name("stepfleet")
-            .connect_timeout(CONNECT);
-        if let Some(variable) = password_env {
-            config.password(std::env::var(variable).map_err(|_| variable.clone())?);
-        }
-        Ok(Some(Self { config }))
-    }
-
     /// Makes the ledger, if it is not there.
     pub(crate) async fn set_up(&self) -> Answer<()> {
         let client = self.connect().await?;
         let made = client.batch_execute(DDL).await;
         made.map_err(|error| failed("make the ledger", &error))
-    }
-
-    async fn connect(&self) -> Answer<Client> {
-        let connected = self.config.connect(NoTls).await;
-        let (client, connection) =
-            connected.map_err(|error| failed("connect to PostgreSQL", &error))?;
-        // Ends with the client.
-        tokio::spawn(connection);
-        Ok(client)
     }
 }
 
@@ -266,63 +229,7 @@ fn failed(what: impl Into<String>, error: &Error) -> CallError {
     });
     CallError {
         what: what.into(),
-        reason: database.map_or_else(|| error.to_string(), ToString::to_string),
+        reason: database.map_or_else(|| chain(error), ToString::to_string),
         class,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write as _;
-
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn input(more: &Value) -> LoadInput {
-        let mut input = json!({"bucket": "land", "table": "public.t", "format": "csv"});
-        let fields = input.as_object_mut().expect("an object");
-        fields.extend(more.as_object().expect("an object").clone());
-        serde_json::from_value(input).expect("an input")
-    }
-
-    #[test]
-    fn the_copy_says_what_the_input_says() {
-        for (more, want) in [
-            (
-                json!({}),
-                "COPY public.t FROM STDIN (FORMAT csv, HEADER false)",
-            ),
-            (
-                json!({"header": true, "gzip": true, "columns": ["a", "b"]}),
-                "COPY public.t (a, b) FROM STDIN (FORMAT csv, HEADER true)",
-            ),
-        ] {
-            assert_eq!(copy(&input(&more)).expect("a COPY"), want);
-        }
-        let refused = copy(&input(&json!({"format": "json"}))).expect_err("no JSON");
-        assert!(refused.reason.contains("json"), "{refused}");
-        assert_eq!(refused.class, Class::Permanent);
-    }
-
-    #[test]
-    fn what_is_packed_is_unpacked_and_what_is_not_is_bad() {
-        let packed = |text: &[u8]| {
-            let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-            packed.write_all(text).expect("memory");
-            packed.finish().expect("memory")
-        };
-        // Several members behind each other are one file.
-        let both = [packed(b"1,1\n"), packed(b"2,2\n")].concat();
-        let gzip = input(&json!({"gzip": true}));
-        let plain = unpacked(&gzip, both).expect("gzip");
-        assert_eq!(plain, "1,1\n2,2\n");
-        assert!(unpacked(&gzip, b"1,1\n".to_vec()).is_err());
-        assert_eq!(
-            unpacked(&input(&json!({})), b"1\n".to_vec()).expect("as it is"),
-            "1\n"
-        );
     }
 }

@@ -1,0 +1,52 @@
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+
+use super::*;
+
+pub(super) fn input(more: &Value) -> LoadInput {
+    let mut input = json!({"bucket": "land", "table": "public.t", "format": "csv"});
+    let fields = input.as_object_mut().expect("an object");
+    fields.extend(more.as_object().expect("an object").clone());
+    serde_json::from_value(input).expect("an input")
+}
+
+#[test]
+fn the_copy_says_what_the_input_says() {
+    for (more, want) in [
+        (
+            json!({}),
+            "COPY public.t FROM STDIN (FORMAT csv, HEADER false)",
+        ),
+        (
+            json!({"header": true, "gzip": true, "columns": ["a", "b"]}),
+            "COPY public.t (a, b) FROM STDIN (FORMAT csv, HEADER true)",
+        ),
+    ] {
+        assert_eq!(copy(&input(&more)).expect("a COPY"), want);
+    }
+    let refused = copy(&input(&json!({"format": "json"}))).expect_err("no JSON");
+    assert!(refused.reason.contains("json"), "{refused}");
+    assert_eq!(refused.class, Class::Permanent);
+}
+
+#[test]
+fn what_is_packed_is_unpacked_and_what_is_not_is_bad() {
+    let packed = |text: &[u8]| {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(text).expect("memory");
+        packed.finish().expect("memory")
+    };
+    // Several members behind each other are one file.
+    let both = [packed(b"1,1\n"), packed(b"2,2\n")].concat();
+    let gzip = input(&json!({"gzip": true}));
+    let plain = unpacked(&gzip, both).expect("gzip");
+    assert_eq!(plain, "1,1\n2,2\n");
+    assert!(unpacked(&gzip, b"1,1\n".to_vec()).is_err());
+    assert_eq!(
+        unpacked(&input(&json!({})), b"1\n".to_vec()).expect("as it is"),
+        "1\n"
+    );
+}
