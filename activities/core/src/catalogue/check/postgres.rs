@@ -115,6 +115,16 @@ impl Checker<'_, '_> {
             self.fault(at, message);
             return None;
         }
+        let ca = self.ca(raw, tls)?;
+        Some(match tls {
+            RawTls::Disable => PostgresTls::Disable,
+            RawTls::Require => PostgresTls::Require,
+            RawTls::VerifyFull => PostgresTls::VerifyFull { ca },
+        })
+    }
+
+    /// The file of CAs, if there is one and somebody looks at it.
+    fn ca(&mut self, raw: &RawWarehouse, tls: RawTls) -> Option<Option<PathBuf>> {
         if let (Some(_), RawTls::Disable | RawTls::Require) = (&raw.tls_ca, tls) {
             let message = "found a file beside a `tls` that checks no certificate; allowed is `tls: verify-full`";
             self.fault("tls_ca", message);
@@ -131,11 +141,7 @@ impl Checker<'_, '_> {
             self.fault("tls_ca", message);
             return None;
         }
-        Some(match tls {
-            RawTls::Disable => PostgresTls::Disable,
-            RawTls::Require => PostgresTls::Require,
-            RawTls::VerifyFull => PostgresTls::VerifyFull { ca },
-        })
+        Some(ca)
     }
 }
 
