@@ -99,7 +99,8 @@ class Cli(unittest.TestCase):
             *("cloudwatch", "put-metric-alarm", "--alarm-name", "cli", "--alarm-actions", topic),
             *("--namespace", "Cli", "--metric-name", "Late", "--statistic", "Maximum"),
             *("--period", "60", "--evaluation-periods", "1", "--threshold", "5"),
-            *("--comparison-operator", "GreaterThanThreshold"),
+            # Else an evaluation between two calls takes back what is set by hand.
+            *("--comparison-operator", "GreaterThanThreshold", "--treat-missing-data", "ignore"),
         )
         aws(
             *("cloudwatch", "set-alarm-state", "--alarm-name", "cli"),

@@ -390,7 +390,7 @@ fn integrations_are_read_and_refused_with_state_and_field() {
         ),
         (
             task("aws-sdk:dynamodb:getItem", json!({})),
-            "'aws-sdk:dynamodb' is not here, only sfn, cloudwatch, sns, sqs, s3, redshiftdata at /States/S/Resource",
+            "'aws-sdk:dynamodb' is not here, only sfn, cloudwatch, sns, sqs, s3, redshiftdata, secretsmanager at /States/S/Resource",
         ),
         (
             task("aws-sdk:s3:putBucketAcl", json!({})),
