@@ -21,6 +21,11 @@ impl Write for Log {
 impl Log {
     /// Takes what the work logs on this thread.
     pub(crate) fn during(&self, work: impl FnOnce()) {
+        // A place in the code is asked about once. Were another thread the first there, with
+        // nobody listening, it might stay silent for this one too: somebody always listens.
+        let nobody = tracing_subscriber::registry();
+        // A second time it is set already.
+        let _ = tracing::subscriber::set_global_default(nobody);
         let log = self.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_ansi(false)
