@@ -8,9 +8,11 @@ use futures::future::join_all;
 use nix::sys::signal::Signal;
 use tokio::time::timeout;
 
+use crate::gate::{Call, When};
 use crate::process::Worker;
-use crate::proxy::{Call, Proxy, When};
-use crate::world::{FILES, Target, World};
+use crate::proxy::Proxy;
+use crate::target::Target;
+use crate::world::{FILES, World};
 
 /// A load, the heartbeat's lapse, and the load by another worker.
 const LONG: Duration = Duration::from_secs(180);

@@ -7,11 +7,16 @@ mod crash;
 mod drain;
 mod duplicate;
 mod fleet;
+mod gate;
+mod notices;
 mod process;
 mod proxy;
 mod refusals;
 mod standing;
 mod succession;
+mod target;
+mod watch;
+mod wire;
 mod world;
 
 /// Held by a scenario that keeps the whole machine busy: two of them at once

@@ -1,6 +1,5 @@
-//! A proxy that counts the calls through it and holds one of them: before its
-//! effect or after it, and with it everything that comes later. Whoever calls
-//! sees what a dead network shows, nothing, until the call is released.
+//! A proxy of HTTP that counts the calls through it and holds one of them. Whoever
+//! calls sees what a dead network shows, nothing, until the call is released.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,9 +12,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::gate::{Call, Gate, When};
 use crate::process::http;
 
 const POLL: &str = "GetActivityTask";
@@ -23,22 +22,6 @@ const POLL: &str = "GetActivityTask";
 const BY_THE_CLOCK: &str = "SendTaskHeartbeat";
 /// What is asked again until it has changed: all the times count as one call.
 const LOOK: &str = "DescribeStatement";
-
-/// Before or after the call has its effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum When {
-    /// It is not passed on.
-    Before,
-    /// It is passed on; its answer is not.
-    After,
-}
-
-/// A call: by its number, counted from 1, or the first one of a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Call {
-    Number(usize),
-    Named(String),
-}
 
 /// What passes through to one address.
 pub(crate) struct Proxy {
@@ -50,23 +33,9 @@ pub(crate) struct Proxy {
 struct Shared {
     upstream: String,
     client: Client<HttpConnector, Full<Bytes>>,
-    hold: Option<(Call, When)>,
-    calls: Mutex<Vec<String>>,
+    gate: Gate,
     /// The last task that was handed out.
     token: Mutex<Option<String>>,
-    phase: watch::Sender<Phase>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Phase {
-    /// The call has not come yet.
-    Open,
-    /// It has, and is held; its name.
-    Held(String),
-    /// It may go on.
-    Released,
-    /// It has had its effect, and all that comes later passes.
-    Passed,
 }
 
 impl Proxy {
@@ -77,10 +46,8 @@ impl Proxy {
         let shared = Arc::new(Shared {
             upstream: upstream.to_owned(),
             client: http(),
-            hold,
-            calls: Mutex::default(),
+            gate: Gate::new(hold),
             token: Mutex::default(),
-            phase: watch::Sender::new(Phase::Open),
         });
         let router = Router::new()
             .fallback(handle)
@@ -98,8 +65,7 @@ impl Proxy {
 
     /// The names of all calls so far.
     pub(crate) fn calls(&self) -> Vec<String> {
-        let calls = self.shared.calls.lock();
-        calls.unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.gate.calls()
     }
 
     /// The token of the last task that was handed out, also if its worker never saw it.
@@ -110,47 +76,21 @@ impl Proxy {
 
     /// Waits until the call is held; gives its name.
     pub(crate) async fn held(&self) -> String {
-        let phase = (self.shared)
-            .wait_for(|phase| matches!(phase, Phase::Held(_)))
-            .await;
-        let Phase::Held(name) = phase else {
-            unreachable!("it was waited for")
-        };
-        name
+        self.shared.gate.held().await
     }
 
     /// Lets the held call go on, and waits until it has had its effect.
     pub(crate) async fn release(&self) {
-        self.shared.phase.send_replace(Phase::Released);
-        self.shared.wait_for(|phase| *phase == Phase::Passed).await;
+        self.shared.gate.release().await;
     }
 }
 
 impl Shared {
-    async fn wait_for(&self, wanted: impl FnMut(&Phase) -> bool) -> Phase {
-        let mut phase = self.phase.subscribe();
-        let phase = phase.wait_for(wanted).await.expect("the sender is there");
-        phase.clone()
-    }
-
-    /// Counts a call; says whether it is the one, and when it is held.
     fn count(&self, name: &str) -> Option<When> {
         if name == BY_THE_CLOCK {
             return None;
         }
-        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        if name == LOOK && calls.last().is_some_and(|last| last == name) {
-            return None;
-        }
-        calls.push(name.to_owned());
-        let (call, when) = self.hold.as_ref()?;
-        let meant = match call {
-            Call::Number(number) => *number == calls.len(),
-            Call::Named(wanted) => {
-                wanted == name && calls.iter().filter(|call| *call == name).count() == 1
-            }
-        };
-        meant.then_some(*when)
+        self.gate.count(name, name == LOOK)
     }
 
     fn note_token(&self, answer: &[u8]) {
@@ -159,17 +99,6 @@ impl Shared {
             let mut known = self.token.lock().unwrap_or_else(PoisonError::into_inner);
             *known = Some(token.to_owned());
         }
-    }
-
-    async fn hold(&self, name: &str) {
-        self.phase.send_replace(Phase::Held(name.to_owned()));
-        self.wait_for(|phase| *phase == Phase::Released).await;
-    }
-
-    /// Nothing passes while a call is held.
-    async fn open(&self) {
-        self.wait_for(|phase| matches!(phase, Phase::Open | Phase::Passed))
-            .await;
     }
 }
 
@@ -181,11 +110,12 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
 }
 
 async fn pass(shared: Arc<Shared>, request: Request<Body>) -> Response<Body> {
-    shared.open().await;
+    let gate = &shared.gate;
+    gate.open().await;
     let name = name(&request);
     let hold = shared.count(&name);
     if hold == Some(When::Before) {
-        shared.hold(&name).await;
+        gate.hold(&name).await;
     }
     let answer = forward(&shared, request).await;
     if name == POLL
@@ -194,12 +124,12 @@ async fn pass(shared: Arc<Shared>, request: Request<Body>) -> Response<Body> {
         shared.note_token(answer.body());
     }
     if hold == Some(When::After) {
-        shared.hold(&name).await;
+        gate.hold(&name).await;
     }
     if hold.is_some() {
-        shared.phase.send_replace(Phase::Passed);
+        gate.passed();
     }
-    shared.open().await;
+    gate.open().await;
     match answer {
         Ok(answer) => answer.map(Body::from),
         Err(error) => {

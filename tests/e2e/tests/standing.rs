@@ -10,7 +10,8 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::process::until;
-use crate::world::{ACCOUNT, FILES, REGION, Target, World};
+use crate::target::Target;
+use crate::world::{ACCOUNT, FILES, REGION, World};
 
 /// An event's window, the settling, and a load, on a busy machine.
 const LONG: Duration = Duration::from_secs(180);
@@ -62,25 +63,13 @@ async fn alarm(world: &World, name: &str) -> MetricAlarm {
     alarm
 }
 
-/// What the catalogue says of a target.
-fn load(target: &Target<'_>) -> String {
-    let input = target.input();
-    let text = |field: &str| input[field].as_str().expect("a text").to_owned();
-    format!(
-        "{{bucket: {}, prefix: {}, table: {}, format: csv}}",
-        text("bucket"),
-        text("prefix"),
-        text("table")
-    )
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_that_s3_announces_are_loaded_until_none_is_left() {
     let mut world = World::start("events", &["load".to_owned()], ("0s", "100s")).await;
     let queue = arrivals(&world).await;
     let config = {
         let targets = world.targets(&["odd".to_owned()]).await;
-        let load = load(&targets[0]);
+        let load = targets[0].as_config();
         // One file a run: the machine goes on until none is left.
         format!(
             "warehouse: main, max_files: 1, loads: [{load}], trigger: {{queue: \"{queue}\", debounce: 1s}}, watch: {{topic: \"arn:aws:sns:{REGION}:{ACCOUNT}:alerts\", for: 1m, not_falling: 3m}}"
@@ -119,7 +108,7 @@ async fn a_plan_runs_what_has_something_to_do_and_says_what_failed() {
     let mut world = World::start("plan", &["load".to_owned()], ("0s", "100s")).await;
     let config = {
         let targets = world.targets(&names).await;
-        let loads: Vec<String> = targets[..3].iter().map(load).collect();
+        let loads: Vec<String> = targets[..3].iter().map(Target::as_config).collect();
         format!("warehouse: main, loads: [{}]", loads.join(", "))
     };
     world.more = "  all: {handler: etl.s3-plan, deployment: workers, \

@@ -14,8 +14,9 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::alarm;
+use crate::gate::{Call, When};
 use crate::process::{Environment, Process, Server, free_port, get_json, until};
-use crate::proxy::{Call, Proxy, When};
+use crate::proxy::Proxy;
 use crate::world::{ACCOUNT, REGION, config};
 
 /// Between two steps out. A successor takes over 15 s after the kill at the

@@ -1,7 +1,6 @@
 //! AWS as the scenarios see it, over the real SDKs, and what they keep there.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -9,10 +8,11 @@ use aws_sdk_redshiftdata::types::{Field, StatusString};
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_sfn::types::ExecutionStatus;
 use nix::unistd::Pid;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::process::{Environment, Process, Server, Worker, command, until, until_or_none};
+use crate::target::Target;
 
 pub(crate) const ACCOUNT: &str = "123456789012";
 pub(crate) const REGION: &str = "eu-west-1";
@@ -39,18 +39,13 @@ pub(crate) struct World {
     heartbeat: &'static str,
     /// The lines of warehouses beside `main`.
     warehouses: String,
+    /// Where the warehouse `files` is.
+    postgres: Option<String>,
     /// The lines of activities that are no loaders.
     pub(crate) more: String,
     pub(crate) s3: aws_sdk_s3::Client,
     data: aws_sdk_redshiftdata::Client,
     sfn: aws_sdk_sfn::Client,
-}
-
-/// A table and the prefix of its files.
-pub(crate) struct Target<'a> {
-    world: &'a World,
-    name: String,
-    landed: Mutex<Vec<(&'static str, &'static str)>>,
 }
 
 impl World {
@@ -97,6 +92,7 @@ impl World {
             endpoint,
             heartbeat: "30s",
             warehouses: String::new(),
+            postgres: None,
             more: String::new(),
         };
         let bucket = world.s3.create_bucket().bucket(&world.fleet).send().await;
@@ -107,6 +103,11 @@ impl World {
     /// The name of the fleet, of its bucket, and of its namespace.
     pub(crate) fn fleet(&self) -> &str {
         &self.fleet
+    }
+
+    /// Whether this AWS is there for others too.
+    pub(crate) fn is_shared(&self) -> bool {
+        self._server.is_none()
     }
 
     /// The folder that goes with the scenario.
@@ -154,10 +155,22 @@ impl World {
         assert!(made.status.success(), "{said}");
     }
 
+    /// Lets everybody into the PostgreSQL under the one-machine Redshift: each
+    /// statement is a session, whose 4,096 rounds over the password are most of the
+    /// work where nothing is optimised.
+    pub(crate) async fn open_doors(&self) {
+        if self.is_shared() {
+            return;
+        }
+        let rules = self.dir.path().join("postgres/pg_hba.conf");
+        std::fs::write(rules, "host all all 127.0.0.1/32 trust\n").expect("its rules");
+        self.query("SELECT pg_reload_conf()".to_owned()).await;
+    }
+
     /// Makes the PostgreSQL under the one-machine Redshift a warehouse of its own
     /// kind, `files`; says whether there is one.
     pub(crate) async fn open_postgres(&mut self) -> bool {
-        if self._server.is_none() {
+        if self.is_shared() {
             return false;
         }
         let role = format!("loader_{}", Pid::this());
@@ -169,20 +182,50 @@ impl World {
         let [Field::LongValue(port), Field::StringValue(database)] = &rows[..] else {
             panic!("{rows:?}");
         };
+        let address = format!("127.0.0.1:{port}");
         self.warehouses = format!(
-            "  files: {{postgres: \"127.0.0.1:{port}\", user: {role}, password_env: E2E_PASSWORD, database: {database}}}\n"
+            "  files: {{postgres: \"{address}\", user: {role}, password_env: E2E_PASSWORD, database: {database}}}\n"
         );
         self.environment
             .insert("E2E_PASSWORD".to_owned(), "e2e".to_owned());
+        self.postgres = Some(address);
         true
     }
 
+    /// Where the warehouse `files` is, if there is one.
+    pub(crate) fn postgres(&self) -> Option<&str> {
+        self.postgres.as_deref()
+    }
+
     /// A worker for one activity that reaches AWS at `endpoint`.
-    pub(crate) fn worker_at(&self, (activity, name): (&str, &str), endpoint: &str) -> Process {
+    pub(crate) fn worker_at(&self, who: (&str, &str), endpoint: &str) -> Process {
+        self.start_worker(who, endpoint, &self.catalogue())
+    }
+
+    /// The same, which reaches the warehouse `files` at another address.
+    pub(crate) fn worker_between(
+        &self,
+        who: (&str, &str),
+        endpoint: &str,
+        postgres: &str,
+    ) -> Process {
+        let text = std::fs::read_to_string(self.catalogue()).expect("a catalogue");
+        let address = self.postgres().expect("an open PostgreSQL");
+        let catalogue = self.dir.path().join(format!("{}-{}.yaml", who.0, who.1));
+        std::fs::write(&catalogue, text.replace(address, postgres)).expect("a catalogue");
+        self.start_worker(who, endpoint, &catalogue)
+    }
+
+    fn start_worker(
+        &self,
+        (activity, name): (&str, &str),
+        endpoint: &str,
+        catalogue: &Path,
+    ) -> Process {
         let mut environment = self.environment.clone();
         environment.insert("AWS_ENDPOINT_URL".to_owned(), endpoint.to_owned());
         environment.insert("POD_NAME".to_owned(), format!("{activity}-{name}"));
-        let catalogue = self.catalogue().display().to_string();
+        let catalogue = catalogue.display().to_string();
         let args = [
             "--catalogue",
             catalogue.as_str(),
@@ -212,11 +255,7 @@ impl World {
 
     /// A table that [`World::targets`] has made, and its prefix.
     pub(crate) fn target(&self, name: &str) -> Target<'_> {
-        Target {
-            world: self,
-            name: name.to_owned(),
-            landed: Mutex::default(),
-        }
+        Target::new(self, name)
     }
 
     /// Makes tables; names are unique within the fleet.
@@ -238,7 +277,7 @@ impl World {
     }
 
     /// The one row of numbers that a query gives.
-    async fn numbers(&self, sql: String) -> Vec<i64> {
+    pub(crate) async fn numbers(&self, sql: String) -> Vec<i64> {
         let row = self.query(sql).await;
         let number = |field: &Field| *field.as_long_value().expect("a number");
         row.iter().map(number).collect()
@@ -368,118 +407,6 @@ impl World {
             }
         }
     }
-}
-
-impl Target<'_> {
-    pub(crate) fn table(&self) -> String {
-        let fleet = self.world.fleet.replace('-', "_");
-        format!("public.{fleet}_{}", self.name)
-    }
-
-    /// What an execution that loads it is started with.
-    pub(crate) fn input(&self) -> Value {
-        json!({
-            "bucket": self.world.fleet, "prefix": format!("{}/", self.name),
-            "table": self.table(), "format": "csv",
-        })
-    }
-
-    pub(crate) async fn land(&self, files: &[(&'static str, &'static str)]) {
-        for (name, body) in files {
-            let put = (self.world.s3.put_object())
-                .bucket(&self.world.fleet)
-                .key(format!("{}/incoming/{name}", self.name))
-                .body(body.as_bytes().to_vec().into());
-            put.send().await.expect("a file lands");
-        }
-        self.landed().extend(files);
-    }
-
-    fn landed(&self) -> MutexGuard<'_, Vec<(&'static str, &'static str)>> {
-        self.landed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The keys in one of its folders, without what all of them begin with.
-    pub(crate) async fn keys(&self, folder: &str) -> Vec<String> {
-        let prefix = format!("{}/{folder}/", self.name);
-        let list = self.world.s3.list_objects_v2().bucket(&self.world.fleet);
-        let listed = list.prefix(&prefix).send().await.expect("a list");
-        let keys = listed.contents().iter().filter_map(|object| object.key());
-        keys.filter_map(|key| key.strip_prefix(&prefix))
-            .map(str::to_owned)
-            .collect()
-    }
-
-    /// Lets a file land that no warehouse takes.
-    pub(crate) async fn land_bad(&self, (name, body): (&'static str, &'static str)) {
-        self.land(&[(name, body)]).await;
-        self.landed().pop();
-    }
-
-    /// The one file in `failed/`, and what the report beside it says.
-    pub(crate) async fn failed(&self) -> (String, Value) {
-        let keys = self.keys("failed").await;
-        let (files, reports): (Vec<_>, Vec<_>) = keys.iter().partition(|key| key.contains('/'));
-        let ([file], [report]) = (&files[..], &reports[..]) else {
-            panic!("{keys:?}");
-        };
-        let (id, name) = file.split_once('/').expect("a folder");
-        assert_eq!(**report, format!("{id}.json"), "{keys:?}");
-        let key = format!("{}/failed/{report}", self.name);
-        let got = self
-            .world
-            .s3
-            .get_object()
-            .bucket(&self.world.fleet)
-            .key(key);
-        let body = got.send().await.expect("a report").body.collect().await;
-        let report = serde_json::from_slice(&body.expect("its body").into_bytes());
-        (name.to_owned(), report.expect("JSON"))
-    }
-
-    /// All that has landed is loaded once: nothing lost, nothing doubled,
-    /// nothing left over.
-    pub(crate) async fn assert_loaded_once(&self, what: &str) {
-        self.assert_loaded_once_by("stepfleet.ledger", what).await;
-    }
-
-    /// The same by another ledger.
-    pub(crate) async fn assert_loaded_once_by(&self, ledger: &str, what: &str) {
-        let table = self.table();
-        let numbers = self.world.numbers(format!(
-            "SELECT (SELECT count(*) FROM {table}), (SELECT count(DISTINCT id) FROM {table}), \
-             (SELECT sum(amount)::bigint FROM {table}), count(*), \
-             count(DISTINCT object_key || etag), sum(CASE WHEN loaded_rows > 0 THEN 1 ELSE 0 END) \
-             FROM {ledger} WHERE table_name = '{table}'"
-        ));
-        let numbers = numbers.await;
-        let landed = self.landed().clone();
-        let amounts = (landed.iter())
-            .flat_map(|(_, body)| body.lines())
-            .filter_map(|line| line.split_once(',')?.1.parse::<i64>().ok());
-        let amounts: Vec<i64> = amounts.collect();
-        let (rows, files) = (count(&amounts), count(&landed));
-        assert_eq!(
-            numbers,
-            [rows, rows, amounts.iter().sum(), files, files, files],
-            "{what}: rows, distinct rows, their sum; files in the ledger, distinct, verified"
-        );
-        let none: [&str; 0] = [];
-        assert_eq!(self.keys("incoming").await, none, "{what}: incoming");
-        assert_eq!(self.keys("leases").await, none, "{what}: leases");
-        // The day and the batch come before the name.
-        let name = |key: &String| key.splitn(3, '/').nth(2).map(str::to_owned);
-        let moved = self.keys("processed").await;
-        let mut moved: Vec<String> = moved.iter().filter_map(name).collect();
-        moved.sort_unstable();
-        let mut landed: Vec<&str> = landed.iter().map(|(name, _)| *name).collect();
-        landed.sort_unstable();
-        assert_eq!(moved, landed, "{what}: processed");
-    }
-}
-
-fn count<T>(things: &[T]) -> i64 {
-    i64::try_from(things.len()).expect("few")
 }
 
 /// The SDK's settings, with keys that any one-machine AWS takes.
