@@ -112,8 +112,8 @@ impl<'a> Target<'a> {
         let table = self.table();
         let numbers = self.world.numbers(format!(
             "SELECT (SELECT count(*) FROM {table}), (SELECT count(DISTINCT id) FROM {table}), \
-             (SELECT sum(amount)::bigint FROM {table}), count(*), \
-             count(DISTINCT object_key || etag), sum(CASE WHEN loaded_rows > 0 THEN 1 ELSE 0 END) \
+             (SELECT coalesce(sum(amount), 0)::bigint FROM {table}), count(*), \
+             count(DISTINCT object_key || etag), coalesce(sum(CASE WHEN loaded_rows > 0 THEN 1 ELSE 0 END), 0) \
              FROM {ledger} WHERE table_name = '{table}'"
         ));
         let numbers = numbers.await;
