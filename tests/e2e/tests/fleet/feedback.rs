@@ -63,15 +63,15 @@ async fn the_fleet_on_a_cluster_grows_until_ok_and_shrinks() {
         executions.push(world.start_execution(ACTIVITY, &target.input()).await);
     }
     join_all(executions.iter().map(|run| world.succeeded(run, REST))).await;
-    for target in &targets {
-        target.assert_loaded_once("the loop").await;
-    }
     let grown = series.replicas();
     let said = fleet.said().await;
     assert!(
         grown.len() > 2 && grown.is_sorted(),
         "out, and again until OK: {grown:?}\n{said}"
     );
+    for target in &targets {
+        target.assert_loaded_once("the loop").await;
+    }
     let most = grown[grown.len() - 1];
     let shrunk = series.until(LONG + REST, |replicas| replicas < most).await;
     assert!(
