@@ -123,10 +123,13 @@ impl Report {
     }
 }
 
-/// Follows from key and ETag alone, so that whoever sets a file aside again,
-/// under another batch or on another day, finds the same place.
+/// Follows from the object alone, so that whoever sets a file aside again, under
+/// another batch or on another day, finds the same place. One that was moved back
+/// and fails once more is another object: what still clears away the first cannot
+/// take the second with it.
 fn id(file: &Object) -> String {
-    digest(&[&file.key, &file.etag])[..16].to_owned()
+    let modified = file.modified.to_string();
+    digest(&[&file.key, &file.etag, &modified])[..16].to_owned()
 }
 
 /// What setting aside needs of the outside.

@@ -192,17 +192,17 @@ impl<S: ObjectStore> Run<'_, S> {
         Some(later.any(|object| object.etag == file.object.etag))
     }
 
-    /// The file goes first: a report without a file says less than a file
-    /// without a report, and neither is ever loaded.
+    /// The report goes first: a file without a report is found by the next run,
+    /// a report without a file by nobody.
     async fn clear(&self, file: &Failed, report: Option<String>) -> Answer<Fate> {
-        let object = &file.object;
-        self.store
-            .delete(self.at(&object.key), &object.etag)
-            .await?;
         if let Some(etag) = report {
             let key = self.key(FAILED, &format!("{}.json", file.id));
             self.store.delete(self.at(&key), &etag).await?;
         }
+        let object = &file.object;
+        self.store
+            .delete(self.at(&object.key), &object.etag)
+            .await?;
         Ok(Fate::Moved)
     }
 
