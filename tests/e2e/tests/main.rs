@@ -2,6 +2,7 @@
 //! How they are run: the documentation of the crate, `src/lib.rs`.
 
 mod alarm;
+mod arrivals;
 mod closed_loop;
 mod crash;
 mod drain;

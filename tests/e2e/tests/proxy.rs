@@ -21,7 +21,7 @@ const POLL: &str = "GetActivityTask";
 /// What a worker calls by the clock and not in the course of a load.
 const BY_THE_CLOCK: &str = "SendTaskHeartbeat";
 /// What is asked again until it has changed: all the times count as one call.
-const LOOK: &str = "DescribeStatement";
+const LOOKS: [&str; 2] = ["DescribeStatement", "ReceiveMessage"];
 
 /// What passes through to one address.
 pub(crate) struct Proxy {
@@ -90,7 +90,7 @@ impl Shared {
         if name == BY_THE_CLOCK {
             return None;
         }
-        self.gate.count(name, name == LOOK)
+        self.gate.count(name, LOOKS.contains(&name))
     }
 
     fn note_token(&self, answer: &[u8]) {

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use aws_sdk_cloudwatch::types::MetricAlarm;
-use aws_sdk_s3::types::{NotificationConfiguration, QueueConfiguration};
 use aws_sdk_sfn::types::ExecutionStatus;
-use aws_sdk_sqs::types::QueueAttributeName;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
+use crate::arrivals;
 use crate::process::until;
 use crate::target::Target;
 use crate::world::{ACCOUNT, FILES, REGION, World};
@@ -22,34 +21,6 @@ const ODD: [(&str, &str); 3] = [
     ("it's \"100%\".csv", "2,20\n"),
     ("é/日本.csv", "3,30\n"),
 ];
-
-/// A queue that takes what the bucket of the fleet sends; gives its URL.
-async fn arrivals(world: &World) -> String {
-    let sqs = aws_sdk_sqs::Client::new(&crate::world::config(&world.endpoint).await);
-    let name = format!("{}-arrivals", world.fleet());
-    let made = sqs.create_queue().queue_name(&name).send().await;
-    let url = made.expect("a queue").queue_url.expect("its URL");
-    let arn = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}");
-    let policy = json!({"Version": "2012-10-17", "Statement": [{
-        "Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"},
-        "Action": "sqs:SendMessage", "Resource": arn,
-        "Condition": {"ArnLike": {"aws:SourceArn": format!("arn:aws:s3:::{}", world.fleet())}},
-    }]});
-    let set = sqs.set_queue_attributes().queue_url(&url);
-    let set = set.attributes(QueueAttributeName::Policy, policy.to_string());
-    set.send().await.expect("a policy");
-    let rule = QueueConfiguration::builder()
-        .queue_arn(arn)
-        .events("s3:ObjectCreated:*".into())
-        .build()
-        .expect("a rule");
-    let rules = NotificationConfiguration::builder().queue_configurations(rule);
-    let put = world.s3.put_bucket_notification_configuration();
-    let put = put.bucket(world.fleet());
-    let put = put.notification_configuration(rules.build()).send().await;
-    put.expect("a notification");
-    url
-}
 
 /// An alarm that setting up has made.
 async fn alarm(world: &World, name: &str) -> MetricAlarm {
@@ -66,7 +37,8 @@ async fn alarm(world: &World, name: &str) -> MetricAlarm {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_that_s3_announces_are_loaded_until_none_is_left() {
     let mut world = World::start("events", &["load".to_owned()], ("0s", "100s")).await;
-    let queue = arrivals(&world).await;
+    let prefix = [String::new()];
+    let queue = &arrivals::queues(&world, &prefix).await[0];
     let config = {
         let targets = world.targets(&["odd".to_owned()]).await;
         let load = targets[0].as_config();
@@ -85,7 +57,7 @@ async fn files_that_s3_announces_are_loaded_until_none_is_left() {
         assert_eq!(found, (Some(periods), Some(datapoints)), "{alarm:?}");
     }
     let _worker = world.worker("load", "only").await;
-    let mut trigger = world.start_command("trigger");
+    let mut trigger = world.start_command(&["trigger"], ("trigger", &world.endpoint));
     target.land(&ODD).await;
     until("all files loaded", LONG, async || {
         let executions = world.executions("load-drain").await;

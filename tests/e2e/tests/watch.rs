@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::types::StateValue;
-use http_body_util::Full;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::notices::Notices;
-use crate::process::{http, until, until_or_none};
+use crate::process::{until, until_or_none};
 use crate::world::World;
 
 /// A load, on a busy machine.
@@ -48,12 +47,7 @@ impl Watched<'_> {
     async fn tick(&self) {
         let execution = self.world.start_execution("load", &self.input).await;
         self.world.succeeded(&execution, LONG).await;
-        let url = format!("{}/_stepfleet/clock", self.world.endpoint);
-        let request = http::Request::post(url).body(Full::from(
-            json!({"advance": TICK, "step": "10s"}).to_string(),
-        ));
-        let answer = http().request(request.expect("a request")).await;
-        assert_eq!(answer.expect("an answer").status(), 200);
+        self.world.advance(TICK).await;
     }
 
     /// The states of the level and of the standstill.

@@ -7,11 +7,12 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_redshiftdata::types::{Field, StatusString};
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_sfn::types::ExecutionStatus;
+use http_body_util::Full;
 use nix::unistd::Pid;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::process::{Environment, Process, Server, Worker, command, until, until_or_none};
+use crate::process::{Environment, Process, Server, Worker, command, http, until, until_or_none};
 use crate::target::Target;
 
 pub(crate) const ACCOUNT: &str = "123456789012";
@@ -132,15 +133,30 @@ impl World {
 
     /// The same with this config of the loader.
     pub(crate) async fn set_up_as(&mut self, activities: &[String], config: &str) {
-        let warehouses = &self.warehouses;
-        let mut text = catalogue(
-            (&self.fleet, self.heartbeat),
-            activities,
-            (warehouses, config),
-        );
-        text.push_str(&self.more);
+        let all = activities
+            .iter()
+            .map(|name| (name.clone(), config.to_owned()));
+        self.set_up_each(&all.collect::<Vec<_>>()).await;
+    }
+
+    /// The same with a config for each.
+    pub(crate) async fn set_up_each(&self, activities: &[(String, String)]) {
+        let text = catalogue((&self.fleet, self.heartbeat), &self.warehouses, activities);
+        let text = text + &self.more;
         std::fs::write(self.catalogue(), text).expect("a catalogue");
         self.set_up_catalogue().await;
+    }
+
+    /// Moves the time of this AWS on, if it is ours.
+    pub(crate) async fn advance(&self, by: &str) {
+        if self.is_shared() {
+            return;
+        }
+        let url = format!("{}/_stepfleet/clock", self.endpoint);
+        let body = json!({"advance": by, "step": "10s"}).to_string();
+        let request = http::Request::post(url).body(Full::from(body));
+        let answer = http().request(request.expect("a request")).await;
+        assert_eq!(answer.expect("an answer").status(), 200);
     }
 
     /// Makes what `etl-worker setup` does of the catalogue that is there.
@@ -240,12 +256,15 @@ impl World {
         Process::start("etl-worker", &args, &environment, log)
     }
 
-    /// Another command of the worker's binary, which goes on until it is told to end.
-    pub(crate) fn start_command(&self, name: &str) -> Process {
+    /// Another command of the worker's binary, which reaches AWS at `endpoint`.
+    pub(crate) fn start_command(&self, args: &[&str], (name, endpoint): (&str, &str)) -> Process {
+        let mut environment = self.environment.clone();
+        environment.insert("AWS_ENDPOINT_URL".to_owned(), endpoint.to_owned());
         let catalogue = self.catalogue().display().to_string();
-        let args = [name, "--catalogue", catalogue.as_str()];
+        let mut all = args.to_vec();
+        all.extend(["--catalogue", catalogue.as_str()]);
         let log = self.dir.path().join(format!("{name}.log"));
-        Process::start("etl-worker", &args, &self.environment, log)
+        Process::start("etl-worker", &all, &environment, log)
     }
 
     /// A worker for one activity that polls already.
@@ -260,10 +279,20 @@ impl World {
 
     /// Makes tables; names are unique within the fleet.
     pub(crate) async fn targets(&self, names: &[String]) -> Vec<Target<'_>> {
+        self.targets_of(names, "id bigint, amount bigint").await
+    }
+
+    /// The same with these columns.
+    pub(crate) async fn targets_of(&self, names: &[String], columns: &str) -> Vec<Target<'_>> {
         let targets: Vec<_> = names.iter().map(|name| self.target(name)).collect();
-        let sqls: Vec<String> = (targets.iter())
-            .map(|target| format!("CREATE TABLE {} (id bigint, amount bigint)", target.table()))
-            .collect();
+        let sqls =
+            (targets.iter()).map(|target| format!("CREATE TABLE {} ({columns})", target.table()));
+        self.execute_all(&sqls.collect::<Vec<_>>()).await;
+        targets
+    }
+
+    /// Runs statements that give nothing.
+    pub(crate) async fn execute_all(&self, sqls: &[String]) {
         for sqls in sqls.chunks(40) {
             let made = (self.data.batch_execute_statement())
                 .database(DATABASE)
@@ -273,7 +302,6 @@ impl World {
                 .await;
             self.finished(made.expect("accepted").id()).await;
         }
-        targets
     }
 
     /// The one row of numbers that a query gives.
@@ -443,8 +471,8 @@ const MAIN: &str = "warehouse: main";
 /// The activities are all the loader, one task at a time.
 fn catalogue(
     (fleet, heartbeat): (&str, &str),
-    activities: &[String],
-    (warehouses, config): (&str, &str),
+    warehouses: &str,
+    activities: &[(String, String)],
 ) -> String {
     let mut text = format!(
         "version: 1
@@ -457,7 +485,7 @@ warehouses:
 activities:
 "
     );
-    for activity in activities {
+    for (activity, config) in activities {
         text.push_str(&format!(
             "  {activity}:
     handler: etl.s3-load

@@ -79,6 +79,10 @@ impl App for Etl {
         vec![reprocess::command(), trigger::command(), ddl()]
     }
 
+    fn is_about_activities(&self, command: &str) -> bool {
+        command == trigger::NAME
+    }
+
     fn run_command<'a>(
         &'a self,
         call: CommandCall<'a>,

@@ -98,6 +98,26 @@ fn what_it_cannot_serve_is_usage_and_says_why() {
             "activities.resize.config.load: found `laod`; there is no such activity of etl.s3-load, there are: load",
         ),
         (
+            &["setup", "--catalogue", &good, "--activity", "load"],
+            "setup takes no --activity",
+        ),
+        (
+            &[
+                "reprocess",
+                "--catalogue",
+                &good,
+                "--bucket",
+                "b",
+                "--activity",
+                "load",
+            ],
+            "reprocess takes no --activity",
+        ),
+        (
+            &["trigger", "--catalogue", &good, "--activity", "laod"],
+            "the catalogue has no activity \"laod\"",
+        ),
+        (
             &["check", "--catalogue", "nowhere.yaml"],
             "nowhere.yaml: cannot read this file",
         ),
@@ -107,6 +127,10 @@ fn what_it_cannot_serve_is_usage_and_says_why() {
         assert_eq!(code, Some(64), "{args:?}: {error}");
         assert!(error.contains(says), "{args:?}: {error}");
     }
+    let (code, _, error) = run(&["trigger", "--catalogue", &good]);
+    assert_eq!(code, Some(1));
+    let says = "none of these has `trigger` in its config: load";
+    assert!(error.contains(says), "{error}");
 }
 
 #[test]

@@ -18,17 +18,13 @@ pub(super) struct Args {
     #[arg(long, global = true)]
     pub(super) allow_short_periods: bool,
 
-    /// Serve only this activity; may be given several times
+    /// Only this activity, of those to serve, check or trigger; may be given
+    /// several times
     #[arg(long = "activity", global = true, value_name = "NAME")]
     pub(super) activities: Vec<String>,
 
     /// Where /metrics, /healthz, /readyz and /load are served
-    #[arg(
-        long,
-        global = true,
-        value_name = "ADDR",
-        default_value = "0.0.0.0:9464"
-    )]
+    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:9464")]
     pub(super) listen: SocketAddr,
 
     /// How logs are written

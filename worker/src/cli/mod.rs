@@ -67,6 +67,12 @@ pub trait App: Send + Sync {
         Vec::new()
     }
 
+    /// Whether one of its own commands is about [`CommandCall::activities`]; to
+    /// any other one nobody may name an activity.
+    fn is_about_activities(&self, _command: &str) -> bool {
+        false
+    }
+
     /// Runs one of its own commands; what it answers with is the exit code.
     fn run_command<'a>(
         &'a self,
@@ -88,6 +94,8 @@ pub struct CommandCall<'a> {
     pub aws: &'a SdkConfig,
     /// The catalogue, checked.
     pub catalogue: &'a Catalogue,
+    /// Those that were named by `--activity`, else all whose handler this binary has.
+    pub activities: &'a [&'a Activity],
 }
 
 /// What `setup` was told.
@@ -156,13 +164,18 @@ async fn run_own(
     (name, matches): (&str, &ArgMatches),
 ) -> Result<ExitCode, Failure> {
     log(args.log_format);
+    if !app.is_about_activities(name) {
+        refuse_activities(args, name)?;
+    }
     let catalogue = read(app, args)?;
+    let activities = chosen(app, args, &catalogue)?;
     let aws = load_aws(&catalogue).await;
     let call = CommandCall {
         name,
         matches,
         aws: &aws,
         catalogue: &catalogue,
+        activities: &activities,
     };
     let done = app.run_command(call).await;
     done.map_err(|error| Failure::failed(chain(&*error)))
@@ -171,12 +184,14 @@ async fn run_own(
 async fn dispatch(app: &impl App, args: &Args) -> Result<ExitCode, Failure> {
     match &args.command {
         Some(Command::Handlers { json }) => {
+            refuse_activities(args, "handlers")?;
             print!("{}", list::handlers(app.name(), &app.handlers(), *json));
             Ok(ExitCode::SUCCESS)
         }
         Some(Command::Check { print }) => check(app, args, *print),
         Some(Command::Setup { dry_run, role_arn }) => {
             log(args.log_format);
+            refuse_activities(args, "setup")?;
             let catalogue = read(app, args)?;
             let aws = load_aws(&catalogue).await;
             let options = SetupOptions {
@@ -189,6 +204,17 @@ async fn dispatch(app: &impl App, args: &Args) -> Result<ExitCode, Failure> {
         }
         None => run(app, args).await,
     }
+}
+
+/// For a command that is not about some activities: whoever names one expects that
+/// the others are left alone.
+fn refuse_activities(args: &Args, command: &str) -> Result<(), Failure> {
+    if args.activities.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{command} takes no --activity: leave it out"
+    )))
 }
 
 /// Where the catalogue itself is printed, standard output has nothing else.

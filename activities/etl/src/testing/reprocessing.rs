@@ -158,7 +158,11 @@ async fn a_crash_at_any_call_loses_and_doubles_nothing() {
                 tick(&world).await.output();
             }
             world.assert_loaded_once(&FAILED, &what);
-            assert_eq!(world.keys("failed"), NONE, "{what}: neither file nor report");
+            assert_eq!(
+                world.keys("failed"),
+                NONE,
+                "{what}: neither file nor report"
+            );
         }
     }
 }

@@ -1,14 +1,10 @@
-//! A worker dies before and after each outside call of one load, and another
-//! finishes: no row is lost, no row is doubled, no file is left. The calls are
-//! those of a load in which nothing happens, each by its number, in every mode.
-
-use std::collections::BTreeSet;
-use std::time::Duration;
+//! The loader, in every mode.
 
 use futures::{StreamExt as _, stream};
 use nix::sys::signal::Signal;
 use tokio::time::timeout;
 
+use super::{AT_ONCE, HEARTBEAT, LONG, REPORT, assert_everywhere, everywhere};
 use crate::gate::{Call, When};
 use crate::notices::Notices;
 use crate::process::Process;
@@ -16,15 +12,6 @@ use crate::proxy::Proxy;
 use crate::target::Target;
 use crate::wire::Wire;
 use crate::world::{FILES, World};
-
-/// Deaths at once: much of a case is waiting, for statements and for the retry.
-const AT_ONCE: usize = 12;
-/// A load, on a busy machine.
-const LONG: Duration = Duration::from_secs(180);
-/// So long that no heartbeat lapses by itself: the scenario says when.
-const HEARTBEAT: &str = "100s";
-/// The last call of a load.
-const REPORT: &str = "SendTaskSuccess";
 
 /// A file that no warehouse takes: its third line has no number.
 const BAD: (&str, &str) = ("bad 'x'+.csv", "8,80\n9,90\n10,ten\n");
@@ -157,22 +144,15 @@ async fn crash_everywhere(mode: Mode) {
         all.push((To::Postgres, &postgres));
     }
     for (to, calls) in all {
-        let deaths = (1..=calls.len()).flat_map(|number| {
-            [When::Before, When::After].map(|when| Death {
-                mode,
-                to,
-                number,
-                when,
-            })
+        let deaths = everywhere(calls).map(|(number, when)| Death {
+            mode,
+            to,
+            number,
+            when,
         });
         let died = crash_all(&mut world, (deaths.collect(), &config)).await;
-        // Moves run side by side, so that their order varies; their kinds do not.
-        let kinds: BTreeSet<&str> = calls.iter().map(String::as_str).collect();
-        for when in [When::Before, When::After] {
-            let died = died.iter().filter(|(death, _)| death.when == when);
-            let at: BTreeSet<&str> = died.map(|(_, call)| call.as_str()).collect();
-            assert_eq!(at, kinds, "{when:?}");
-        }
+        let at = died.iter().map(|(death, call)| (death.when, call.as_str()));
+        assert_everywhere(&at.collect::<Vec<_>>(), calls);
         if mode != Mode::Statements {
             let told = notices.all().await;
             for (death, call) in died {
