@@ -1,5 +1,8 @@
 //! The bucket on S3: the only file that names its SDK.
 
+#[cfg(test)]
+mod live;
+
 use std::fmt::Write as _;
 
 use aws_sdk_s3::primitives::ByteStream;
