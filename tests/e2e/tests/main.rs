@@ -9,6 +9,7 @@ mod duplicate;
 mod fleet;
 mod gate;
 mod notices;
+mod procedure;
 mod process;
 mod proxy;
 mod refusals;
