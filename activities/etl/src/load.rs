@@ -148,9 +148,28 @@ impl Tally {
 
 /// What every way of loading begins and ends with.
 impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
+    /// A run that loads by `load` while it has the lease.
+    pub(crate) async fn run_by(
+        &self,
+        (input, context): (&LoadInput, &TaskContext),
+        load: impl AsyncFnOnce(&mut Lease, &mut Tally) -> Result<LoadOutput, ActivityError>,
+    ) -> Result<LoadOutput, ActivityError> {
+        let (lease, mut tally) = self.begin(input, context).await?;
+        let result = match lease {
+            Ok(Some(mut lease)) => {
+                let result = load(&mut lease, &mut tally).await;
+                lease.release(&self.store).await;
+                result
+            }
+            Ok(None) => Ok(held()),
+            Err(error) => Err(error),
+        };
+        self.end(input, &tally, result).await
+    }
+
     /// Takes the lease, and lists. The metric is published on every tick, so a
     /// lease that is not to be had comes as a part of the answer.
-    pub(crate) async fn begin(
+    async fn begin(
         &self,
         input: &LoadInput,
         context: &TaskContext,
@@ -177,7 +196,7 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
     }
 
     /// Publishes what waits now, whatever came of the load.
-    pub(crate) async fn end(
+    async fn end(
         &self,
         input: &LoadInput,
         tally: &Tally,
@@ -233,17 +252,10 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
         input: &LoadInput,
         context: &TaskContext,
     ) -> Result<LoadOutput, ActivityError> {
-        let (lease, mut tally) = self.begin(input, context).await?;
-        let result = match lease {
-            Ok(Some(mut lease)) => {
-                let result = self.load(input, (&mut lease, context), &mut tally).await;
-                lease.release(&self.store).await;
-                result
-            }
-            Ok(None) => Ok(held()),
-            Err(error) => Err(error),
-        };
-        self.end(input, &tally, result).await
+        self.run_by((input, context), async |lease, tally| {
+            self.load(input, (lease, context), tally).await
+        })
+        .await
     }
 
     async fn load(

@@ -7,7 +7,7 @@ use crate::batch::Batch;
 use crate::failed::{self, Reject};
 use crate::input::{LoadInput, LoadOutput};
 use crate::lease::Lease;
-use crate::load::{Loader, Tally, held};
+use crate::load::{Loader, Tally};
 use crate::outside::{At, FileOutcome, FileTarget, LedgerRow, Object, ObjectStore, Signals};
 use crate::plan;
 
@@ -17,18 +17,10 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
         input: &LoadInput,
         context: &TaskContext,
     ) -> Result<LoadOutput, ActivityError> {
-        let (lease, mut tally) = self.begin(input, context).await?;
-        let result = match lease {
-            Ok(Some(mut lease)) => {
-                let how = (&mut lease, context);
-                let result = self.load_one_by_one(input, how, &mut tally).await;
-                lease.release(&self.store).await;
-                result
-            }
-            Ok(None) => Ok(held()),
-            Err(error) => Err(error),
-        };
-        self.end(input, &tally, result).await
+        self.run_by((input, context), async |lease, tally| {
+            self.load_one_by_one(input, (lease, context), tally).await
+        })
+        .await
     }
 
     async fn load_one_by_one(

@@ -16,11 +16,18 @@ fn cluster() -> (Kubernetes, Handle) {
     (Kubernetes::new(client, "prod"), handle)
 }
 
+/// The script and the caller, side by side. One call too many or too few would
+/// leave one of them waiting for ever.
+async fn play(calls: impl Future<Output = ()>, acts: impl Future<Output = ()>) {
+    // Time is paused: it passes at once where both wait.
+    let both = async { tokio::join!(calls, acts) };
+    let ended = timeout(Duration::from_secs(60), both).await;
+    ended.expect("as many calls as there are answers");
+}
+
 /// Answers one call, and says what was asked.
 async fn answer(handle: &mut Handle, status: u16, body: Value) -> (String, Value) {
-    // Time is paused: it passes at once where nobody calls any more.
-    let asked = timeout(Duration::from_secs(60), handle.next_request()).await;
-    let (request, send) = asked.expect("a call in time").expect("a call");
+    let (request, send) = handle.next_request().await.expect("a call");
     let asked = format!("{} {}", request.method(), request.uri());
     let bytes = request.into_body().collect_bytes().await.expect("a body");
     let response = http::Response::builder().status(status);
@@ -63,7 +70,7 @@ async fn the_scale_is_replaced_with_the_version_that_was_read() {
             .await;
         assert!(matches!(set, Err(ClusterError::Conflict)), "{set:?}");
     };
-    tokio::join!(calls, acts);
+    play(calls, acts).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,7 +107,7 @@ async fn a_record_is_created_once_and_then_replaced_over_its_version() {
         let third = cluster.put_record("d", "{}".into(), Some(second)).await;
         assert!(matches!(third, Err(ClusterError::Conflict)), "{third:?}");
     };
-    tokio::join!(calls, acts);
+    play(calls, acts).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,7 +139,7 @@ async fn an_object_made_empty_is_written_over_its_version_and_keeps_its_labels()
         let put = cluster.put_lease("l", lease.value, Some(lease.version));
         put.await.expect("written");
     };
-    tokio::join!(calls, acts);
+    play(calls, acts).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,5 +183,5 @@ async fn autoscalers_are_listed_to_the_end_and_events_tell_the_reason() {
         let denied = cluster.autoscaled().await;
         assert!(matches!(denied, Err(ClusterError::Denied(_))), "{denied:?}");
     };
-    tokio::join!(calls, acts);
+    play(calls, acts).await;
 }

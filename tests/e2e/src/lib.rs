@@ -8,10 +8,10 @@
 //!
 //! The scenarios are one test binary, `scenarios`. Each starts a
 //! `stepfleet-local` of its own, on free ports. Those that only speak AWS
-//! (`crash`, `duplicate`, `drain`, `standing`) take another endpoint by the variable
-//! `STEPFLEET_ENDPOINT`, which has to answer for account 123456789012 in
-//! eu-west-1, as `stepfleet-local serve` does; what they make there has names
-//! of its own, and stays.
+//! (`crash`, `duplicate`, `drain`, `procedure`, `standing`) take another endpoint
+//! by the variable `STEPFLEET_ENDPOINT`, which has to answer for account
+//! 123456789012 in eu-west-1, as `stepfleet-local serve` does; what they make there
+//! has names of its own, and stays.
 //!
 //! Those of a fleet on a cluster (`fleet`) run on `stepfleet-local`'s own
 //! cluster, or on a Kubernetes, where they install the chart by helm, each in a

@@ -10,6 +10,7 @@ mod duplicate;
 mod fleet;
 mod gate;
 mod notices;
+mod procedure;
 mod process;
 mod proxy;
 mod refusals;

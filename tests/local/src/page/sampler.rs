@@ -42,7 +42,11 @@ pub(crate) async fn run(sources: Sources, board: Board) {
     loop {
         ticks.tick().await;
         board.push(sources.sample());
-        let (files, executions, alarms) = (sources.files(), sources.executions(), sources.alarms());
+        let (files, executions, alarms) = (
+            Files::of(&sources.s3),
+            sources.executions(),
+            sources.alarms(),
+        );
         board.update(|status| {
             status.files = files;
             status.executions = executions;
@@ -90,25 +94,6 @@ impl Sources {
                 .filter(|pod| pod.ready && !pod.terminating)
                 .count(),
         }
-    }
-
-    fn files(&self) -> Files {
-        let mut files = Files::default();
-        for bucket in self.s3.buckets() {
-            for object in self.s3.list(&bucket, "") {
-                let below = |folder: &str| {
-                    object.key.starts_with(folder) || object.key.contains(&format!("/{folder}"))
-                };
-                if below("incoming/") {
-                    files.incoming += 1;
-                } else if below("processed/") {
-                    files.processed += 1;
-                } else if below("failed/") {
-                    files.failed += 1;
-                }
-            }
-        }
-        files
     }
 
     fn executions(&self) -> Executions {
@@ -162,6 +147,26 @@ impl Sources {
     }
 }
 
+impl Files {
+    fn of(s3: &S3) -> Self {
+        let mut files = Self::default();
+        s3.each_key(|key| files.count(key));
+        files
+    }
+
+    /// Takes a key into account, by the first of the folders that is in it.
+    fn count(&mut self, key: &str) {
+        let below = |folder: &str| key.starts_with(&folder[1..]) || key.contains(folder);
+        if below("/incoming/") {
+            self.incoming += 1;
+        } else if below("/processed/") {
+            self.processed += 1;
+        } else if below("/failed/") {
+            self.failed += 1;
+        }
+    }
+}
+
 async fn decisions(
     client: &Client<HttpConnector, Empty<bytes::Bytes>>,
     url: &str,
@@ -175,4 +180,57 @@ async fn decisions(
     rows.sort_by_key(|row| std::cmp::Reverse(row.at));
     rows.truncate(DECISIONS);
     Some(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use stepfleet_activity::SystemClock;
+
+    use super::*;
+    use crate::Context;
+    use crate::sqs::Sqs;
+    use crate::timers::Timers;
+
+    #[tokio::test]
+    async fn files_are_counted_over_all_buckets_by_their_folders() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let context = Context {
+            clock: Arc::new(SystemClock),
+            account: "123456789012".to_owned(),
+            region: "eu-west-1".to_owned(),
+            base_url: String::new(),
+            dir: dir.path().to_path_buf(),
+            metric_resolution: Duration::from_secs(60),
+            metric_delay: Duration::ZERO,
+            timers: Timers::default(),
+        };
+        let queues = Arc::new(Sqs::new(context.clone()));
+        let s3 = S3::open(&context, queues).expect("a store");
+        assert_eq!(Files::of(&s3), Files::default());
+        let keys = [
+            ("one", "incoming/a"),
+            ("one", "t/incoming/processed/a"),
+            ("one", "t/processed/2026-11-21/b/a"),
+            ("one", "incoming"),
+            ("one", "not-incoming/a"),
+            ("one", "t/manifests/failed.json"),
+            ("two", "deep/er/incoming/a"),
+            ("two", "failed/a"),
+            ("two", "t/failed/"),
+            ("two", "leases/t"),
+        ];
+        for bucket in ["one", "two", "empty"] {
+            s3.create_bucket(bucket).expect("a bucket");
+        }
+        for (bucket, key) in keys {
+            s3.put(bucket, key, b"").await.expect("an object");
+        }
+        let found = Files::of(&s3);
+        let wanted = Files {
+            incoming: 3,
+            processed: 1,
+            failed: 2,
+        };
+        assert_eq!(found, wanted);
+    }
 }

@@ -82,6 +82,12 @@ impl S3 {
         self.api.store.list(bucket, prefix).unwrap_or_default()
     }
 
+    /// Shows every key of every bucket, for what only counts: nothing is copied,
+    /// and nothing else happens here meanwhile.
+    pub(crate) fn each_key(&self, work: impl FnMut(&str)) {
+        self.api.store.each_key(work);
+    }
+
     /// Writes an object, whatever was there.
     ///
     /// # Errors

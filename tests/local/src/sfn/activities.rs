@@ -124,7 +124,7 @@ impl StepFunctions {
         let state = self.lock();
         let activities = state.activities.iter();
         paged(
-            ("activities", ""),
+            self.list("activities", ""),
             activities.map(|one| (one.1.name.clone(), one)),
             (page.max_results, page.next_token.as_deref()),
             |(arn, activity)| activity.show(arn),

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::LARGEST;
@@ -16,13 +17,27 @@ pub(crate) struct Page {
     pub(crate) next_token: Option<String>,
 }
 
+/// How long a page's token can be used.
+const TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(24);
+
+/// Which list it is, and when it is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct List<'a> {
+    /// The member of the answer that holds it.
+    pub(crate) member: &'static str,
+    /// What else a page has to have in common with the one before.
+    pub(crate) scope: &'a str,
+    pub(crate) now: Timestamp,
+}
+
 /// The page of a list that follows on a place in it. The items come in the
 /// order of their keys, so that what comes or goes between two pages moves nothing.
 ///
 /// # Errors
-/// If the token is not one that this list gave out, or too much is asked for.
+/// If the token is not one that this list gave out within 24 hours, or too much
+/// is asked for.
 pub(crate) fn paged<T>(
-    (member, scope): (&str, &str),
+    list: List<'_>,
     items: impl Iterator<Item = (String, T)>,
     (max_results, next_token): (usize, Option<&str>),
     show: impl Fn(T) -> Value,
@@ -33,8 +48,7 @@ pub(crate) fn paged<T>(
         )));
     }
     let size = if max_results == 0 { 100 } else { max_results };
-    let list = format!("{member} {scope} ");
-    let after = next_token.map(|token| place(&list, token)).transpose()?;
+    let after = next_token.map(|token| list.place(token)).transpose()?;
     let passed = |(key, _): &(String, T)| after.as_ref().is_some_and(|after| key <= after);
     let mut items = items.skip_while(passed).peekable();
     let mut last = String::new();
@@ -48,25 +62,46 @@ pub(crate) fn paged<T>(
         .collect();
     let mut page = Map::new();
     if items.peek().is_some() {
-        let token = URL_SAFE_NO_PAD.encode(list + &last);
-        page.insert("nextToken".to_owned(), json!(token));
+        page.insert("nextToken".to_owned(), json!(list.token(&last)));
     }
-    page.insert(member.to_owned(), Value::Array(shown));
+    page.insert(list.member.to_owned(), Value::Array(shown));
     Ok(Value::Object(page))
 }
 
-/// The key of the last item of the page before.
-fn place(list: &str, token: &str) -> Result<String, AwsError> {
-    check_size("nextToken", token.chars().count(), 3096)?;
-    let bytes = URL_SAFE_NO_PAD.decode(token).ok();
-    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-    let key = text.and_then(|text| Some(text.strip_prefix(list)?.to_owned()));
-    key.ok_or_else(|| {
-        AwsError::new(
+impl List<'_> {
+    /// What its tokens begin with.
+    fn name(&self) -> String {
+        format!("{} {} ", self.member, self.scope)
+    }
+
+    /// Says that the next page begins behind a key, and since when it is said.
+    fn token(&self, last: &str) -> String {
+        let made = self.now.as_millisecond();
+        URL_SAFE_NO_PAD.encode(format!("{}{made} {last}", self.name()))
+    }
+
+    /// The key of the last item of the page before.
+    fn place(&self, token: &str) -> Result<String, AwsError> {
+        check_size("nextToken", token.chars().count(), 3096)?;
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok();
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        let read = text.as_deref().and_then(|text| {
+            let (made, key) = text.strip_prefix(&self.name())?.split_once(' ')?;
+            let made = Timestamp::from_millisecond(made.parse().ok()?).ok()?;
+            Some((made, key))
+        });
+        let why = match read {
+            Some((made, key)) if self.now.duration_since(made) < TOKEN_LIFE => {
+                return Ok(key.to_owned());
+            }
+            Some(_) => "the nextToken is older than 24 hours: begin with the first page",
+            None => "the nextToken is not one that this list gave out",
+        };
+        Err(AwsError::new(
             "InvalidToken",
-            "Invalid Token: 'the nextToken is not one that this list gave out'",
-        )
-    })
+            format!("Invalid Token: '{why}'"),
+        ))
+    }
 }
 
 /// The key of a number, in its order.

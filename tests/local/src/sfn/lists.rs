@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::StepFunctions;
-use super::input::{check_arn, number_key, paged};
+use super::input::{List, check_arn, number_key, paged};
 use super::machines::missing as no_machine;
 use crate::AwsError;
 use crate::context::read;
@@ -36,6 +36,12 @@ struct History {
 // === impl StepFunctions ===
 
 impl StepFunctions {
+    /// A list that is asked for now.
+    pub(super) fn list<'a>(&self, member: &'static str, scope: &'a str) -> List<'a> {
+        let now = self.context.clock.now();
+        List { member, scope, now }
+    }
+
     /// Newest first.
     pub(super) fn list_executions(&self, body: Value) -> Result<Value, AwsError> {
         let list: Executions = read(body)?;
@@ -56,8 +62,9 @@ impl StepFunctions {
             wanted.then_some((key, (arn, execution)))
         });
         let filter = list.status_filter.as_deref().unwrap_or_default();
+        let scope = format!("{machine}?{filter}");
         paged(
-            ("executions", &format!("{machine}?{filter}")),
+            self.list("executions", &scope),
             newest_first,
             (list.max_results, list.next_token.as_deref()),
             |(arn, execution)| Value::Object(execution.show(arn)),
@@ -79,7 +86,7 @@ impl StepFunctions {
             "oldest"
         };
         let scope = format!("{}?{order}", ask.execution_arn);
-        let list = ("events", scope.as_str());
+        let list = self.list("events", &scope);
         if ask.reverse_order {
             let newest = numbered
                 .rev()

@@ -164,7 +164,7 @@ impl StepFunctions {
         let state = self.lock();
         let machines = state.machines.iter();
         paged(
-            ("stateMachines", ""),
+            self.list("stateMachines", ""),
             machines.map(|one| (one.1.revision.name.clone(), one)),
             (page.max_results, page.next_token.as_deref()),
             |(arn, machine)| machine.show(arn),

@@ -125,6 +125,13 @@ impl Store {
             .collect())
     }
 
+    /// Shows every key of every bucket, uncopied: `work` holds up all others.
+    pub(super) fn each_key(&self, work: impl FnMut(&str)) {
+        let index = self.lock();
+        let keys = index.buckets.values().flat_map(Bucket::keys);
+        keys.map(String::as_str).for_each(work);
+    }
+
     /// Looks through a bucket: `work` gets what gives the first object behind
     /// a place, each at the cost of a search.
     pub(super) fn walk<T>(

@@ -31,6 +31,43 @@ async fn lists_come_in_pages() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_page_can_be_asked_for_within_a_day() {
+    let bench = Bench::new(json!({}), json!({})).await;
+    bench.ok("CreateActivity", json!({"name": "demo-b"})).await;
+    let definition = r#"{"StartAt": "B", "States": {"B": {"Type": "Succeed"}}}"#;
+    let machine = json!({"name": "demo-b", "roleArn": "arn:r", "definition": definition});
+    bench.ok("CreateStateMachine", machine).await;
+    for name in ["one", "two"] {
+        let start = json!({"stateMachineArn": MACHINE, "name": name});
+        bench.ok("StartExecution", start).await;
+    }
+    let lists = [
+        ("ListActivities", json!({})),
+        ("ListStateMachines", json!({})),
+        ("ListExecutions", json!({"stateMachineArn": MACHINE})),
+        ("GetExecutionHistory", json!({"executionArn": RUN})),
+    ];
+    let day = Duration::from_secs(24 * 60 * 60);
+    for (operation, ask) in lists {
+        let with = |key: &str, value: &Value| {
+            let mut ask = ask.clone();
+            ask[key] = value.clone();
+            ask
+        };
+        let first = bench.ok(operation, with("maxResults", &json!(1))).await;
+        let next = with("nextToken", &first["nextToken"]);
+        tokio::time::advance(day - Duration::from_millis(1)).await;
+        bench.ok(operation, next.clone()).await;
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(
+            bench.refused(operation, next).await,
+            "InvalidToken",
+            "{operation}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_made_twice_or_wrong_is_refused() {
     let bench = Bench::new(json!({}), json!({})).await;
     let create = |name: &str, definition: &str| json!({"name": name, "roleArn": "arn:r", "definition": definition});
