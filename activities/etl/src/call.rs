@@ -4,7 +4,6 @@ use std::error::Error;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use stepfleet_activity::{ActivityError, Area, Class};
 
@@ -59,9 +58,30 @@ where
     };
     CallError {
         what: what.into(),
-        reason: DisplayErrorContext(error).to_string(),
+        reason: said(error),
         class,
     }
+}
+
+/// What a service answered, as its documentation names it; else what stood in the way.
+fn said<E>(error: &SdkError<E, HttpResponse>) -> String
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    let SdkError::ServiceError(service) = error else {
+        return chain(error);
+    };
+    let status = || format!("status {}", service.raw().status().as_u16());
+    let error = service.err();
+    let mut said = error.code().map_or_else(status, str::to_owned);
+    if let Some(message) = error.message() {
+        said = format!("{said}: {message}");
+    }
+    // What AWS's support asks for.
+    if let Some(id) = error.meta().extra("aws_request_id") {
+        said = format!("{said} (request {id})");
+    }
+    said
 }
 
 /// An error and what it comes from, in a line.
@@ -80,5 +100,43 @@ pub(crate) fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     match error {
         SdkError::ServiceError(service) => Some(service.raw().status().as_u16()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    use aws_smithy_types::body::SdkBody;
+    use aws_smithy_types::error::ErrorMetadata;
+
+    use super::*;
+
+    #[test]
+    fn what_a_service_says_is_said_in_its_words() {
+        let meta = || ErrorMetadata::builder();
+        let id = "8C1F";
+        for (error, status, want) in [
+            (
+                meta()
+                    .code("AccessDenied")
+                    .message("not you")
+                    .custom("aws_request_id", id),
+                403,
+                "AccessDenied: not you (request 8C1F)",
+            ),
+            (meta().code("SlowDown"), 503, "SlowDown"),
+            (meta().message("gone away"), 502, "status 502: gone away"),
+            (meta(), 500, "status 500"),
+        ] {
+            let status = status.try_into().expect("a status");
+            let answer = HttpResponse::new(status, SdkBody::empty());
+            let error = SdkError::service_error(error.build(), answer);
+            assert_eq!(failed("look", &error).to_string(), format!("look: {want}"));
+        }
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let refused = ConnectorError::io(refused.into());
+        let error = SdkError::<ErrorMetadata, HttpResponse>::dispatch_failure(refused);
+        let said = failed("look", &error).to_string();
+        assert!(said.ends_with("connection refused"), "{said}");
     }
 }

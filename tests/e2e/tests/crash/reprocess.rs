@@ -12,11 +12,11 @@ use crate::world::World;
 const ACTIVITY: &str = "load";
 /// Workers, since all files are loaded twice at least.
 const WORKERS: [&str; 4] = ["one", "two", "three", "four"];
-/// Too narrow for two of the files, and wide enough for them.
+/// Too narrow for one of the files, and wide enough for it.
 const NARROW: &str = "id varchar(2), amount bigint";
 const WIDE: &str = "varchar(8)";
 const GOOD: (&str, &str) = ("a.csv", "1,10\n2,20\n");
-const LONG_IDS: [(&str, &str); 2] = [("b 'x'+.csv", "100,30\n"), ("c/c.csv", "200,40\n300,50\n")];
+const LONG_IDS: (&str, &str) = ("b/b 'x'+.csv", "100,30\n200,40\n");
 
 /// Where a run dies, and whether the loader comes by before the next one.
 #[derive(Debug, Clone, Copy)]
@@ -57,15 +57,14 @@ async fn a_crash_at_any_call_that_moves_files_back_loses_and_doubles_nothing() {
     assert_everywhere(&died.collect::<Vec<_>>(), &calls);
 }
 
-/// Tables that have refused two of three files, and would take them now.
+/// Tables that have refused one of two files, and would take it now.
 async fn with_failed_files<'a>(world: &'a World, names: &[String]) -> Vec<Target<'a>> {
     let targets = world.targets_of(names, NARROW).await;
     let failed = stream::iter(&targets).map(async |target| {
-        target.land(&[GOOD]).await;
-        target.land(&LONG_IDS).await;
+        target.land(&[GOOD, LONG_IDS]).await;
         let output = load(world, target).await;
         let counts = (&output["files"], &output["failed"]);
-        assert_eq!(counts, (&1.into(), &2.into()), "{output}");
+        assert_eq!(counts, (&1.into(), &1.into()), "{output}");
     });
     failed.buffer_unordered(AT_ONCE).collect::<()>().await;
     let mended = targets.iter().map(|target| {
@@ -107,7 +106,7 @@ async fn calls_of_a_run(world: &World) -> Vec<String> {
     load(world, target).await;
     assert_done(target, "nothing happened").await;
     let calls = proxy.calls();
-    assert!(calls.len() > 10, "these are not all of them: {calls:?}");
+    assert!(calls.len() > 6, "these are not all of them: {calls:?}");
     calls
 }
 
