@@ -20,6 +20,8 @@ const DATABASE: &str = "dev";
 const WORKGROUP: &str = "analytics";
 /// How long a statement may take that nothing holds up.
 const STATEMENT: Duration = Duration::from_secs(60);
+/// Held by who sets up in a warehouse that is there for others too.
+static SETUP: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// The files of a load: awkward names, six rows, each `id,amount`.
 pub(crate) const FILES: [(&str, &str); 3] = [
@@ -147,6 +149,11 @@ impl World {
     pub(crate) async fn set_up_catalogue(&self) {
         let path = self.catalogue().display().to_string();
         let args = ["setup", "--allow-short-periods", "--catalogue", &path];
+        // Fleets of one warehouse share the ledger's schema, which is made only once.
+        let _alone = match self.is_shared() {
+            true => Some(SETUP.lock().await),
+            false => None,
+        };
         let made = command("etl-worker", &args, &self.environment)
             .output()
             .await;
@@ -425,7 +432,8 @@ fn s3(aws: &SdkConfig) -> aws_sdk_s3::Client {
     aws_sdk_s3::Client::from_conf(config.build())
 }
 
-fn environment(endpoint: &str) -> Environment {
+/// What a process finds in its environment to reach the AWS there.
+pub(crate) fn environment(endpoint: &str) -> Environment {
     [
         ("AWS_ENDPOINT_URL", endpoint),
         ("AWS_ACCESS_KEY_ID", "local"),
