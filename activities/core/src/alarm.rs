@@ -38,6 +38,16 @@ pub enum Comparison {
     Below,
 }
 
+impl Comparison {
+    /// As CloudWatch says it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Above => "GreaterThanThreshold",
+            Self::Below => "LessThanThreshold",
+        }
+    }
+}
+
 /// How an alarm treats a period without a datapoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MissingData {
@@ -45,6 +55,16 @@ pub enum MissingData {
     NotBreaching,
     /// As across the threshold.
     Breaching,
+}
+
+impl MissingData {
+    /// As CloudWatch says it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotBreaching => "notBreaching",
+            Self::Breaching => "breaching",
+        }
+    }
 }
 
 /// What an alarm watches.

@@ -10,6 +10,7 @@ pub mod clock;
 mod envelope;
 mod error;
 mod handler;
+pub mod signals;
 mod task;
 
 pub use catalogue::Catalogue;

@@ -231,10 +231,28 @@ impl SetupStep {
     /// # Errors
     /// If a call fails; what was done stays.
     pub async fn take(&self, clients: &Clients) -> Result<(), SetupError> {
-        take(clients, &self.0).await.map_err(|reason| SetupError {
+        let mut taken = take(clients, &self.0).await;
+        for _ in 1..ATTEMPTS {
+            if taken.is_ok() || !self.0.is_ddl() {
+                break;
+            }
+            taken = take(clients, &self.0).await;
+        }
+        taken.map_err(|reason| SetupError {
             step: self.to_string(),
             reason,
         })
+    }
+}
+
+/// A warehouse looks whether something exists and makes it in two moves: of many who
+/// set up at once, some fail over what another has just made, and find it when they
+/// try again.
+const ATTEMPTS: u32 = 5;
+
+impl Step {
+    fn is_ddl(&self) -> bool {
+        matches!(self, Self::Ledger(..) | Self::Procedure(..))
     }
 }
 

@@ -24,7 +24,17 @@
 //! | `STEPFLEET_IMAGES`, `STEPFLEET_IMAGE_TAG` | where the images are: `docker.io/local` and `1` unless told |
 //! | `HELM` | Helm 4 or 3: `helm` unless told |
 //!
-//! Its nodes have to be containers or processes of this machine, and the tests
+//! Both kinds of cluster go with an AWS of each scenario's own, or with that of
+//! `STEPFLEET_ENDPOINT`: there the scenarios make activities, alarms, topic and
+//! queues themselves, and remove them when they have passed; bucket and tables
+//! stay. What they cannot bring along is short datapoints: one of them needs 10 s,
+//! and says so where there are none.
+//!
+//! ```sh
+//! stepfleet-local serve --listen 127.0.0.1:4566 --metric-resolution 10s --metric-delay 2s
+//! ```
+//!
+//! The nodes of a Kubernetes have to be containers or processes of this machine, and the tests
 //! root: one of them kills a container's process.
 
 use std::path::{Path, PathBuf};

@@ -8,7 +8,9 @@ use aws_sdk_cloudwatch::types::StateValue;
 pub(crate) async fn keep_state(cloudwatch: &Client, name: &str) {
     let named = cloudwatch.describe_alarms().alarm_names(name);
     let named = named.send().await.expect("alarms");
-    let alarm = &named.metric_alarms()[0];
+    let [alarm] = named.metric_alarms() else {
+        panic!("there is no alarm {name}: the endpoint has not what the catalogue says");
+    };
     let put = (cloudwatch.put_metric_alarm())
         .alarm_name(name)
         .set_namespace(alarm.namespace.clone())

@@ -17,6 +17,7 @@ mod refusals;
 mod standing;
 mod succession;
 mod target;
+mod together;
 mod watch;
 mod wire;
 mod world;

@@ -1,7 +1,9 @@
 //! A proxy of HTTP that counts the calls through it and holds one of them. Whoever
 //! calls sees what a dead network shows, nothing, until the call is released.
+//! And one that only makes statements slow.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -13,6 +15,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 use crate::gate::{Call, Gate, When};
 use crate::process::http;
@@ -22,6 +25,10 @@ const POLL: &str = "GetActivityTask";
 const BY_THE_CLOCK: &str = "SendTaskHeartbeat";
 /// What is asked again until it has changed: all the times count as one call.
 const LOOKS: [&str; 2] = ["DescribeStatement", "ReceiveMessage"];
+/// What sends the warehouse something to do.
+const STATEMENTS: [&str; 2] = ["ExecuteStatement", "BatchExecuteStatement"];
+
+type Plain = Client<HttpConnector, Full<Bytes>>;
 
 /// What passes through to one address.
 pub(crate) struct Proxy {
@@ -32,7 +39,7 @@ pub(crate) struct Proxy {
 
 struct Shared {
     upstream: String,
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Plain,
     gate: Gate,
     /// The last task that was handed out.
     token: Mutex<Option<String>>,
@@ -85,6 +92,37 @@ impl Proxy {
     }
 }
 
+/// Makes statements slow on an AWS that cannot be told to: each one comes to it
+/// late, and all else at once.
+pub(crate) struct Slow {
+    pub(crate) url: String,
+    _server: JoinSet<()>,
+}
+
+impl Slow {
+    /// Passes everything on to `upstream`; listens at a port of `host`.
+    pub(crate) async fn start((host, upstream): (&str, &str), lag: Duration) -> Self {
+        let listener = TcpListener::bind((host, 0)).await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let (client, upstream) = (http(), Arc::<str>::from(upstream));
+        // Who hangs up has hung up on AWS too: nobody is handed a task in vain.
+        let router = Router::new().fallback(move |request: Request<Body>| async move {
+            if STATEMENTS.contains(&name(&request).as_str()) {
+                sleep_until(Instant::now() + lag).await;
+            }
+            seen(forward((&client, &upstream), request).await)
+        });
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            axum::serve(listener, router).await.expect("a server");
+        });
+        Self {
+            url,
+            _server: server,
+        }
+    }
+}
+
 impl Shared {
     fn count(&self, name: &str) -> Option<When> {
         if name == BY_THE_CLOCK {
@@ -117,7 +155,7 @@ async fn pass(shared: Arc<Shared>, request: Request<Body>) -> Response<Body> {
     if hold == Some(When::Before) {
         gate.hold(&name).await;
     }
-    let answer = forward(&shared, request).await;
+    let answer = forward((&shared.client, &shared.upstream), request).await;
     if name == POLL
         && let Ok(answer) = &answer
     {
@@ -130,6 +168,11 @@ async fn pass(shared: Arc<Shared>, request: Request<Body>) -> Response<Body> {
         gate.passed();
     }
     gate.open().await;
+    seen(answer)
+}
+
+/// What a caller sees of an answer, or of its absence.
+fn seen(answer: Result<Response<Bytes>, String>) -> Response<Body> {
     match answer {
         Ok(answer) => answer.map(Body::from),
         Err(error) => {
@@ -140,16 +183,19 @@ async fn pass(shared: Arc<Shared>, request: Request<Body>) -> Response<Body> {
     }
 }
 
-async fn forward(shared: &Shared, request: Request<Body>) -> Result<Response<Bytes>, String> {
+async fn forward(
+    (client, upstream): (&Plain, &str),
+    request: Request<Body>,
+) -> Result<Response<Bytes>, String> {
     let (mut parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await;
     let path = (parts.uri.path_and_query()).map_or("/", |path| path.as_str());
-    let url = format!("{}{path}", shared.upstream);
+    let url = format!("{upstream}{path}");
     parts.uri = url.parse().map_err(|error| format!("{url}: {error}"))?;
     parts.headers.remove(header::TRANSFER_ENCODING);
     let body = Full::new(body.map_err(|error| error.to_string())?);
     let request = Request::from_parts(parts, body);
-    let answer = shared.client.request(request).await;
+    let answer = client.request(request).await;
     let (mut parts, body) = answer.map_err(|error| format!("{error:?}"))?.into_parts();
     let body = body.collect().await.map_err(|error| error.to_string())?;
     parts.headers.remove(header::TRANSFER_ENCODING);

@@ -74,6 +74,11 @@ struct ServeOptions {
     /// Do not run the catalogue's Deployments on the cluster here: a real one does
     #[arg(long)]
     no_deployments: bool,
+    /// Another AWS of one machine that the Deployments' workers speak to, instead of this one: of
+    /// the catalogue nothing is made but the Deployments, and there is no warehouse here
+    #[arg(long, value_name = "URL", requires = "catalogue",
+          conflicts_with_all = ["no_deployments", "warehouse", "advertise", "faults"])]
+    aws_endpoint: Option<String>,
     /// Take a catalogue with alarm periods under 60 s, which AWS/States does not have
     #[arg(long)]
     allow_short_periods: bool,
@@ -183,7 +188,8 @@ fn refuse(error: &StartError) -> ExitCode {
 
 impl From<ServeOptions> for LocalOptions {
     fn from(options: ServeOptions) -> Self {
-        let warehouse = match (options.warehouse, options.no_warehouse) {
+        let none = options.no_warehouse || options.aws_endpoint.is_some();
+        let warehouse = match (options.warehouse, none) {
             (Some(url), _) => WarehouseOption::At(url),
             (None, true) => WarehouseOption::None,
             (None, false) => WarehouseOption::Own,
@@ -192,6 +198,7 @@ impl From<ServeOptions> for LocalOptions {
             listen: options.listen,
             cluster_listen: options.cluster_listen,
             advertise: options.advertise,
+            aws_endpoint: options.aws_endpoint,
             catalogues: options.catalogue,
             deployments: !options.no_deployments,
             allow_short_periods: options.allow_short_periods,

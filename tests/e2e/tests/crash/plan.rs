@@ -22,7 +22,6 @@ type Tables<'a> = [Target<'a>; 3];
 async fn a_crash_at_any_call_of_a_plan_loses_and_doubles_nothing() {
     let _alone = crate::MACHINE.lock().await;
     let mut world = World::start("plans", &[LOADER.to_owned()], ("0s", HEARTBEAT)).await;
-    world.open_doors().await;
     let _workers = WORKERS.map(|name| world.worker_at((LOADER, name), &world.endpoint));
     set_up(&mut world, &["calm".to_owned()]).await;
     let calls = calls_of_a_plan(&world).await;

@@ -37,7 +37,6 @@ impl Death {
 async fn a_crash_at_any_call_that_moves_files_back_loses_and_doubles_nothing() {
     let _alone = crate::MACHINE.lock().await;
     let world = World::start("back", &[ACTIVITY.to_owned()], ("0s", HEARTBEAT)).await;
-    world.open_doors().await;
     let _workers = WORKERS.map(|name| world.worker_at((ACTIVITY, name), &world.endpoint));
     let calls = calls_of_a_run(&world).await;
     let deaths = everywhere(&calls).flat_map(|(number, when)| {

@@ -45,7 +45,6 @@ async fn a_crash_at_any_call_of_a_trigger_loses_and_doubles_nothing() {
     let mut names: Vec<String> = deaths.iter().map(|death| name(*death)).collect();
     names.push("calm".to_owned());
     let mut world = World::start("trigger", &names, ("0s", HEARTBEAT)).await;
-    world.open_doors().await;
     let queues = set_up(&mut world, &names).await;
     let world = &world;
     let cases = names.iter().zip(queues).map(|(name, queue)| Case {

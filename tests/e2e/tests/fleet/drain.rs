@@ -1,13 +1,14 @@
 //! The autoscaler takes a worker away that is busy and polls: what it runs is
 //! finished, its open poll is not cut, and what the poll brings is run.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kube::ResourceExt as _;
 use tokio::time::{Instant, sleep_until};
 
-use super::{ACTIVITY, Fleet, LONG, Plan};
+use super::{ACTIVITY, Fleet, LONG, Needs, Plan};
 use crate::process::until_or_none;
 use crate::world::FILES;
 
@@ -20,7 +21,8 @@ const BEFORE: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_secs(120);
 
 const PLAN: Plan = Plan {
-    catalogue: "deployments:
+    catalogue: Cow::Borrowed(
+        "deployments:
   workers:
     replicas: {min: 1, max: 1}
     drain: 90s
@@ -33,7 +35,11 @@ activities:
     objective: {wait: 5s}
     config: {warehouse: main, settle: 0s}
 ",
-    aws: &["--statement-latency", "6s"],
+    ),
+    needs: Needs {
+        statements: Some(Duration::from_secs(6)),
+        short_periods: false,
+    },
     autoscalers: 1,
 };
 
@@ -94,7 +100,7 @@ async fn a_worker_that_is_taken_away_finishes_and_loses_no_task() {
     .await;
     assert!(gone.is_some(), "{leaving} did not end by itself");
     drop(targets);
-    fleet.platform.end().await;
+    fleet.end().await;
 }
 
 /// The pod that is told to end.

@@ -1,22 +1,26 @@
 //! The loop, by real metrics: out on ALARM, again until OK, in after the
 //! cooldown; everything is loaded once.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::time::interval;
 
-use super::{ACTIVITY, Fleet, LONG, Plan};
+use super::{ACTIVITY, Fleet, LONG, Needs, Plan};
 use crate::world::FILES;
 
 /// More than a worker can do, for longer than an alarm takes.
 const TASKS: usize = 45;
 const EVERY: Duration = Duration::from_secs(1);
+/// So many tasks come in more than four of the alarms' periods.
+const LOOK: usize = 42;
 /// The wait for all that is left when the last task has come.
 const REST: Duration = Duration::from_secs(180);
 
 const PLAN: Plan = Plan {
-    catalogue: "signals: {max_age: 15m, period: 10s}
+    catalogue: Cow::Borrowed(
+        "signals: {max_age: 15m, period: 10s}
 deployments:
   workers:
     replicas: {min: 1, max: 6}
@@ -35,15 +39,11 @@ activities:
       in: {below: 1s, for: 20s, remove: 25%}
     config: {warehouse: main, settle: 0s}
 ",
-    aws: &[
-        "--allow-short-periods",
-        "--metric-resolution",
-        "10s",
-        "--metric-delay",
-        "2s",
-        "--statement-latency",
-        "700ms",
-    ],
+    ),
+    needs: Needs {
+        statements: Some(Duration::from_millis(700)),
+        short_periods: true,
+    },
     autoscalers: 1,
 };
 
@@ -61,6 +61,11 @@ async fn the_fleet_on_a_cluster_grows_until_ok_and_shrinks() {
         ticks.tick().await;
         target.land(&FILES).await;
         executions.push(world.start_execution(ACTIVITY, &target.input()).await);
+        if executions.len() == LOOK
+            && let Some(guest) = &fleet.guest
+        {
+            guest.assert_short_periods().await;
+        }
     }
     join_all(executions.iter().map(|run| world.succeeded(run, REST))).await;
     let grown = series.replicas();
@@ -80,5 +85,5 @@ async fn the_fleet_on_a_cluster_grows_until_ok_and_shrinks() {
         fleet.said().await
     );
     drop(targets);
-    fleet.platform.end().await;
+    fleet.end().await;
 }

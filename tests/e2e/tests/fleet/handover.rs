@@ -6,29 +6,12 @@ use std::time::Duration;
 use futures::future::join;
 
 use super::platform::Loss;
-use super::{Fleet, LONG, Plan};
+use super::{Fleet, LONG, Plan, SIGNALLED};
 
 /// Between two steps out.
 const COOLDOWN: Duration = Duration::from_secs(25);
 /// What a look at the count may be late, and a clock in whole seconds.
 const SLACK: Duration = Duration::from_secs(2);
-
-const PLAN: Plan = Plan {
-    catalogue: "deployments:
-  workers:
-    replicas: {min: 1, max: 8}
-    damping: {cooldown: {out: 25s, in: 10m}}
-activities:
-  load:
-    handler: etl.s3-load
-    deployment: workers
-    objective: {wait: 5s}
-    alarms: {out: {above: 30s, steps: [{add: 1}]}}
-    config: {warehouse: main}
-",
-    aws: &["--no-warehouse"],
-    autoscalers: 2,
-};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_next_leader_goes_on_and_doubles_no_step() {
@@ -40,11 +23,12 @@ async fn the_next_leader_goes_on_and_doubles_no_step() {
 }
 
 async fn handover(name: &str, loss: Loss) {
-    let mut fleet = Fleet::start(name, &PLAN).await;
+    let plan = Plan::of_steps(("25s", "10m"), 2);
+    let mut fleet = Fleet::start(name, &plan).await;
     let first = fleet.leader().await.expect("a leader");
     let series = fleet.series();
     fleet.breach().await;
-    let stepped = series.until(LONG, |replicas| replicas == 2).await;
+    let stepped = series.until(SIGNALLED, |replicas| replicas == 2).await;
     assert!(
         stepped.is_some(),
         "{name}: no step:\n{}",
@@ -67,5 +51,5 @@ async fn handover(name: &str, loss: Loss) {
         let second = fleet.leader().await;
         assert_ne!(second, Some(first), "{name}: {said}");
     }
-    fleet.platform.end().await;
+    fleet.end().await;
 }

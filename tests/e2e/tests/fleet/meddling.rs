@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{DeleteParams, ObjectMeta, PostParams};
 
-use super::{DEPLOYMENT, Fleet, LONG, Plan};
+use super::{DEPLOYMENT, Fleet, LONG, Plan, SIGNALLED};
 use crate::process::until;
 
 /// A count that was set by hand is left alone for so long.
@@ -13,29 +13,16 @@ const LEFT_ALONE: Duration = Duration::from_secs(20);
 /// What a look at the count may be late, and a clock in whole seconds.
 const SLACK: Duration = Duration::from_secs(2);
 
-const PLAN: Plan = Plan {
-    catalogue: "deployments:
-  workers:
-    replicas: {min: 1, max: 8}
-    damping: {cooldown: {out: 10s, in: 20s}}
-activities:
-  load:
-    handler: etl.s3-load
-    deployment: workers
-    objective: {wait: 5s}
-    alarms: {out: {above: 30s, steps: [{add: 1}]}}
-    config: {warehouse: main}
-",
-    aws: &["--no-warehouse"],
-    autoscalers: 1,
-};
+fn plan() -> Plan {
+    Plan::of_steps(("10s", "20s"), 1)
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_count_set_by_hand_is_where_the_next_decision_starts() {
-    let fleet = Fleet::start("hand", &PLAN).await;
+    let fleet = Fleet::start("hand", &plan()).await;
     let series = fleet.series();
     fleet.breach().await;
-    let stepped = series.until(LONG, |replicas| replicas == 2).await;
+    let stepped = series.until(SIGNALLED, |replicas| replicas == 2).await;
     assert!(stepped.is_some(), "no step:\n{}", fleet.said().await);
     fleet.set_replicas(5).await;
     let next = series.until(LONG, |replicas| replicas == 6).await;
@@ -45,16 +32,16 @@ async fn a_count_set_by_hand_is_where_the_next_decision_starts() {
     assert_eq!(series.replicas(), [1, 2, 5, 6], "{seen:?}\n{said}");
     let between = seen[3].at - seen[2].at;
     assert!(between + SLACK >= LEFT_ALONE, "{between:?}\n{said}");
-    fleet.platform.end().await;
+    fleet.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deployment_that_is_deleted_and_made_again_is_sized_again() {
-    let fleet = Fleet::start("anew", &PLAN).await;
+    let fleet = Fleet::start("anew", &plan()).await;
     let deployments = fleet.deployments();
     let series = fleet.series();
     fleet.breach().await;
-    let stepped = series.until(LONG, |replicas| replicas == 2).await;
+    let stepped = series.until(SIGNALLED, |replicas| replicas == 2).await;
     assert!(stepped.is_some(), "no step:\n{}", fleet.said().await);
     let leader = fleet.leader().await;
 
@@ -80,7 +67,7 @@ async fn a_deployment_that_is_deleted_and_made_again_is_sized_again() {
     assert!(next.is_some(), "no step after it was made again:\n{said}");
     assert_eq!(series.replicas(), [1, 2, 1, 2], "{said}");
     assert_eq!(fleet.leader().await, leader, "nobody fell over it:\n{said}");
-    fleet.platform.end().await;
+    fleet.end().await;
 }
 
 /// What a chart applies: no count, and nothing that the API server added.

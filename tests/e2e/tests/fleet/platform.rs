@@ -17,7 +17,9 @@ use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::process::{Process, Server, free_port};
+use super::{Needs, Plan};
+use crate::process::{Environment, Process, Server, free_port};
+use crate::proxy::Slow;
 use crate::world::World;
 
 /// How often autoscalers decide.
@@ -39,6 +41,16 @@ pub(super) struct Platform {
     client: Client,
     namespace: String,
     autoscalers: Autoscalers,
+    /// Where AWS is another one, but not the cluster.
+    _cluster: Option<Server>,
+    way: Way,
+}
+
+/// How the workers reach AWS.
+struct Way {
+    endpoint: String,
+    /// On the way to an AWS that cannot be told how long statements take.
+    _slow: Option<Slow>,
 }
 
 enum Autoscalers {
@@ -58,47 +70,100 @@ fn variable(name: &str, unsaid: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| unsaid.to_owned())
 }
 
+/// Where servers of a scenario listen: where the pods reach them.
+pub(super) fn host() -> String {
+    variable("STEPFLEET_HOST", "127.0.0.1")
+}
+
 /// `stepfleet-local` with the catalogue in the folder; where pods are containers,
-/// it listens where they reach it and runs none itself.
-pub(super) async fn aws(dir: &Path, args: &[&str]) -> Server {
+/// it runs none itself.
+pub(super) async fn aws(dir: &Path, needs: &Needs) -> Server {
+    let latency = (needs.statements).map(|span| format!("{}ms", span.as_millis()));
+    let mut args = match &latency {
+        Some(latency) => vec!["--statement-latency", latency],
+        None => vec!["--no-warehouse"],
+    };
+    if needs.short_periods {
+        args.extend(["--allow-short-periods", "--metric-resolution", "10s"]);
+        args.extend(["--metric-delay", "2s"]);
+    }
+    let listen = format!("{}:0", host());
+    if kubernetes().is_some() {
+        args.extend(["--listen", &listen, "--no-deployments"]);
+    }
+    serve(dir, &args).await
+}
+
+/// Only the cluster of `stepfleet-local`, for workers that find AWS at the endpoint.
+async fn cluster(dir: &Path, endpoint: &str) -> Server {
+    serve(dir, &["--aws-endpoint", endpoint, "--allow-short-periods"]).await
+}
+
+async fn serve(dir: &Path, args: &[&str]) -> Server {
     let catalogue = dir.join("fleet.yaml").display().to_string();
     let mut all = vec!["--catalogue", catalogue.as_str()];
     all.extend(args);
-    let listen = format!("{}:0", variable("STEPFLEET_HOST", "127.0.0.1"));
-    if kubernetes().is_some() {
-        all.extend(["--listen", &listen, "--no-deployments"]);
-    }
     Server::start(dir, &all).await
+}
+
+impl Way {
+    async fn new(world: &World, statements: Option<Duration>) -> Self {
+        match statements {
+            Some(lag) if world.is_shared() => {
+                let slow = Slow::start((&host(), &world.endpoint), lag).await;
+                Self {
+                    endpoint: slow.url.clone(),
+                    _slow: Some(slow),
+                }
+            }
+            _ => Self {
+                endpoint: world.endpoint.clone(),
+                _slow: None,
+            },
+        }
+    }
 }
 
 impl Platform {
     /// Brings the workers' Deployment and the autoscalers up.
-    pub(super) async fn start(world: &World, autoscalers: usize) -> Self {
+    pub(super) async fn start(world: &World, plan: &Plan) -> Self {
+        let way = Way::new(world, plan.needs.statements).await;
         match kubernetes() {
-            Some(kubeconfig) => Self::install(world, (&kubeconfig, autoscalers)).await,
-            None => Self::processes(world, autoscalers).await,
+            Some(kubeconfig) => Self::install(world, (&kubeconfig, plan.autoscalers), way).await,
+            None => Self::processes(world, plan.autoscalers, way).await,
         }
     }
 
-    async fn processes(world: &World, autoscalers: usize) -> Self {
-        let kubeconfig = PathBuf::from(&world.environment()["KUBECONFIG"]);
+    async fn processes(world: &World, autoscalers: usize, way: Way) -> Self {
+        let mut environment = world.environment().clone();
+        let mut own = None;
+        if world.is_shared() {
+            let server = cluster(world.dir(), &way.endpoint).await;
+            let kubeconfig = server.environment["KUBECONFIG"].clone();
+            environment.insert("KUBECONFIG".to_owned(), kubeconfig);
+            own = Some(server);
+        }
         let start = |number| {
             let name = format!("autoscaler-{number}");
-            let process = autoscaler(world, &name);
+            let process = autoscaler(world, &environment, &name);
             (name, process)
         };
         Self {
-            client: client(&kubeconfig).await,
+            client: client(Path::new(&environment["KUBECONFIG"])).await,
             namespace: "default".to_owned(),
             autoscalers: Autoscalers::Processes((0..autoscalers).map(start).collect()),
+            _cluster: own,
+            way,
         }
     }
 
-    async fn install(world: &World, (kubeconfig, autoscalers): (&Path, usize)) -> Self {
+    async fn install(world: &World, (kubeconfig, autoscalers): (&Path, usize), way: Way) -> Self {
         let platform = Self {
             client: client(kubeconfig).await,
             namespace: world.fleet().to_owned(),
             autoscalers: Autoscalers::Chart,
+            _cluster: None,
+            way,
         };
         let namespace: Namespace = serde_json::from_value(json!({"metadata": {
             "name": platform.namespace,
@@ -108,7 +173,7 @@ impl Platform {
         let namespaces: Api<Namespace> = Api::all(platform.client.clone());
         let made = namespaces.create(&PostParams::default(), &namespace).await;
         made.expect("a namespace of our own");
-        let installed = helm(world, (kubeconfig, autoscalers)).await;
+        let installed = helm(world, (kubeconfig, autoscalers), &platform.way).await;
         assert!(
             installed.status.success(),
             "helm install:\n{}\n{}",
@@ -195,8 +260,8 @@ async fn client(kubeconfig: &Path) -> Client {
     Client::try_from(config.expect("a KUBECONFIG")).expect("a client")
 }
 
-fn autoscaler(world: &World, name: &str) -> Process {
-    let mut environment = world.environment().clone();
+fn autoscaler(world: &World, environment: &Environment, name: &str) -> Process {
+    let mut environment = environment.clone();
     environment.insert("POD_NAME".to_owned(), name.to_owned());
     let catalogue = world.catalogue().display().to_string();
     let listen = format!("127.0.0.1:{}", free_port());
@@ -215,7 +280,7 @@ fn autoscaler(world: &World, name: &str) -> Process {
 }
 
 /// Installs the chart and waits until all its pods are ready.
-async fn helm(world: &World, (kubeconfig, autoscalers): (&Path, usize)) -> Output {
+async fn helm(world: &World, (kubeconfig, autoscalers): (&Path, usize), way: &Way) -> Output {
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/stepfleet");
     let mut command = tokio::process::Command::new(variable("HELM", "helm"));
     command
@@ -234,6 +299,7 @@ async fn helm(world: &World, (kubeconfig, autoscalers): (&Path, usize)) -> Outpu
         format!("autoscaler.replicas={autoscalers}"),
         format!("autoscaler.tick={TICK}"),
         format!("env.AWS_ENDPOINT_URL={}", world.endpoint),
+        format!("worker.env.AWS_ENDPOINT_URL={}", way.endpoint),
         "env.AWS_ACCESS_KEY_ID=local".to_owned(),
         "env.AWS_SECRET_ACCESS_KEY=local".to_owned(),
     ];

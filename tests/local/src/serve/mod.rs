@@ -67,6 +67,8 @@ pub struct Local {
     pub faults: Faults,
     /// What the status page shows.
     pub board: Board,
+    /// Where the AWS is that processes are told to speak to.
+    endpoint: String,
     /// Where the KUBECONFIG is.
     pub kubeconfig: PathBuf,
     decisions_url: Arc<Mutex<Option<String>>>,
@@ -101,6 +103,7 @@ impl Local {
             cluster: bind("--cluster-listen", &options.cluster_listen).await?,
         };
         let base_url = options.base_url(&ports.aws.1)?;
+        let endpoint = options.endpoint(base_url)?.to_owned();
         let context = options.context(catalogue.as_ref(), base_url);
         let sqs = Arc::new(Sqs::new(context.clone()));
         let sns = Arc::new(Sns::new(context.clone(), Arc::clone(&sqs))?);
@@ -114,7 +117,7 @@ impl Local {
         let cluster = Cluster::new(ClusterOptions {
             clock: Arc::clone(&context.clock),
             dir: context.dir.clone(),
-            env: environment(&context, &kubeconfig).into_iter().collect(),
+            env: (environment(&context, &endpoint, &kubeconfig).into_iter()).collect(),
         });
         cluster
             .write_kubeconfig(&ports.cluster.1)
@@ -140,6 +143,7 @@ impl Local {
             cluster,
             faults,
             board: Board::default(),
+            endpoint,
             kubeconfig,
             decisions_url: Arc::default(),
             tasks: JoinSet::new(),
@@ -187,9 +191,10 @@ impl Local {
         self.tasks.spawn(sampler::run(sources, self.board.clone()));
     }
 
-    /// What a process needs in its environment to speak to this and to nothing else.
+    /// What a process needs in its environment to speak to this, or to the other AWS
+    /// that was named, and to nothing else.
     pub fn environment(&self) -> BTreeMap<String, String> {
-        environment(&self.context, &self.kubeconfig)
+        environment(&self.context, &self.endpoint, &self.kubeconfig)
     }
 
     /// The same as lines for a shell.
@@ -237,9 +242,9 @@ async fn answer(listener: TcpListener, router: Router) {
     }
 }
 
-fn environment(context: &Context, kubeconfig: &Path) -> BTreeMap<String, String> {
+fn environment(context: &Context, endpoint: &str, kubeconfig: &Path) -> BTreeMap<String, String> {
     [
-        ("AWS_ENDPOINT_URL", context.base_url.as_str()),
+        ("AWS_ENDPOINT_URL", endpoint),
         ("AWS_ACCESS_KEY_ID", "local"),
         ("AWS_SECRET_ACCESS_KEY", "local"),
         ("AWS_REGION", context.region.as_str()),

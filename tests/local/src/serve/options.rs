@@ -21,6 +21,9 @@ pub struct LocalOptions {
     pub dir: PathBuf,
     /// Where others reach AWS, like `http://172.17.0.1:4566`; none for what it listens on.
     pub advertise: Option<String>,
+    /// Where the AWS is that the catalogue's Deployments speak to, like `http://172.17.0.1:4566`;
+    /// none for the one that is here.
+    pub aws_endpoint: Option<String>,
     /// What to make at the start: each file is laid over those before it.
     pub catalogues: Vec<PathBuf>,
     /// Runs the catalogue's Deployments on the cluster that is here.
@@ -70,6 +73,7 @@ impl LocalOptions {
             cluster_listen: "127.0.0.1:0".to_owned(),
             dir: std::path::absolute(&dir).unwrap_or(dir),
             advertise: None,
+            aws_endpoint: None,
             catalogues: Vec::new(),
             deployments: true,
             allow_short_periods: false,
@@ -100,7 +104,8 @@ impl LocalOptions {
                 )));
             }
         }
-        if catalogue.signals.period < self.metric_resolution {
+        let own = self.aws_endpoint.is_none();
+        if own && catalogue.signals.period < self.metric_resolution {
             let period = humantime::format_duration(catalogue.signals.period);
             return Err(StartError::Usage(format!(
                 "the catalogue's signals.period of {period} is shorter than a datapoint; \
@@ -126,6 +131,32 @@ impl LocalOptions {
             "--advertise {url}: not where to reach this port, like http://172.17.0.1:4566 \
              (http, no path)"
         )))
+    }
+
+    /// Where the AWS is that processes are told to speak to.
+    ///
+    /// # Errors
+    /// If it is no place, or nothing would speak to it.
+    pub(super) fn endpoint<'a>(&'a self, base_url: &'a str) -> Result<&'a str, StartError> {
+        let Some(url) = self.aws_endpoint.as_deref() else {
+            return Ok(base_url);
+        };
+        let parsed: Option<http::Uri> = url.parse().ok();
+        let whole = parsed.is_some_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
+        });
+        let unused = self.catalogues.is_empty() || !self.deployments;
+        let fault = match (whole, unused) {
+            (false, _) => "not where an AWS is, like http://172.17.0.1:4566",
+            (true, true) => {
+                "it is for the Deployments of a catalogue: give one, and no --no-deployments"
+            }
+            (true, false) if self.warehouse != WarehouseOption::None => {
+                "the warehouse is behind that AWS: give --no-warehouse"
+            }
+            (true, false) => return Ok(url),
+        };
+        Err(StartError::Usage(format!("--aws-endpoint {url}: {fault}")))
     }
 
     pub(super) fn context(&self, catalogue: Option<&Catalogue>, base_url: &str) -> Context {

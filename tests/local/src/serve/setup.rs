@@ -5,24 +5,33 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use stepfleet_activity::Catalogue;
-use stepfleet_activity::alarm::{self, AlarmSpec, Comparison, Metric, MissingData, Watched};
+use stepfleet_activity::alarm::{self, AlarmSpec, Metric, Watched};
 use stepfleet_activity::catalogue::Deployment;
+use stepfleet_activity::signals::SignalPath;
 
 use super::{Local, LocalOptions, StartError};
 use crate::cluster::WorkerDeployment;
 
-/// A message that fails so often goes to the dead-letter queue.
-const MOST_RECEIVES: &str = "5";
-
 /// What a warehouse's secret says: the form that Redshift has, and no secret.
 const WAREHOUSE_SECRET: &str = r#"{"username": "local", "password": "local"}"#;
 
-/// Makes everything that the catalogue says.
+/// Makes everything that the catalogue says; where AWS is another one, the Deployments alone.
 pub(super) async fn make(
     local: &Local,
     catalogue: &Catalogue,
     (options, worker): (&LocalOptions, Option<&Path>),
 ) -> Result<(), StartError> {
+    if options.aws_endpoint.is_none() {
+        aws(local, catalogue).await?;
+    }
+    match worker {
+        Some(worker) => deployments(local, catalogue, (options, worker)),
+        None => Ok(()),
+    }
+}
+
+/// Activities, secrets, the signals' path and alarms.
+async fn aws(local: &Local, catalogue: &Catalogue) -> Result<(), StartError> {
     for activity in catalogue.activities.values() {
         let name = activity.arn.rsplit(':').next().unwrap_or_default();
         let made = local.sfn.call("CreateActivity", json!({"name": name}));
@@ -46,47 +55,28 @@ pub(super) async fn make(
                 .map_err(StartError::setup(format!("alarm {}", spec.name)))?;
         }
     }
-    match worker {
-        Some(worker) => deployments(local, catalogue, (options, worker)),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// Topic, queue, dead-letter queue and subscription; gives the topic.
 async fn signals(local: &Local, catalogue: &Catalogue) -> Result<String, StartError> {
-    let name = format!("{}-signals", catalogue.fleet);
-    let dead = format!("{name}-dead");
-    let policy = json!({
-        "deadLetterTargetArn": local.context.arn("sqs", &dead),
-        "maxReceiveCount": MOST_RECEIVES,
-    });
-    let topic = local.context.arn("sns", &name);
-    let queue = local.context.arn("sqs", &name);
-    let access = json!({
-        "Version": "2012-10-17",
-        "Statement": [{
-            "Effect": "Allow",
-            "Principal": {"Service": "sns.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": queue,
-            "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
-        }],
-    });
-    let attributes = json!({"Policy": access.to_string(), "RedrivePolicy": policy.to_string()});
-    let queues = [(&dead, json!({})), (&name, attributes)];
+    let path = SignalPath::of(catalogue);
+    let name = path.name.as_str();
+    let attributes = json!({"Policy": path.policy(), "RedrivePolicy": path.redrive_policy()});
+    let queues = [(path.dead_name.as_str(), json!({})), (name, attributes)];
     for (queue, attributes) in queues {
         let body = json!({"QueueName": queue, "Attributes": attributes});
         let made = local.sqs.call("CreateQueue", body).await;
         made.map_err(StartError::setup(format!("queue {queue}")))?;
     }
     let subscription = [
-        ("TopicArn", topic.as_str()),
+        ("TopicArn", path.topic.as_str()),
         ("Protocol", "sqs"),
-        ("Endpoint", &queue),
+        ("Endpoint", &path.queue),
     ];
     // AWS's default is version 1, over SHA-1.
     let topic_input = [
-        ("Name", name.as_str()),
+        ("Name", name),
         ("Attributes.entry.1.key", "SignatureVersion"),
         ("Attributes.entry.1.value", "2"),
     ];
@@ -100,7 +90,7 @@ async fn signals(local: &Local, catalogue: &Catalogue) -> Result<String, StartEr
         let made = local.sns.call(action, form);
         made.map_err(StartError::setup(format!("topic {name}")))?;
     }
-    Ok(topic)
+    Ok(path.topic)
 }
 
 fn put_alarm(spec: &AlarmSpec, topic: &str) -> Value {
@@ -113,14 +103,8 @@ fn put_alarm(spec: &AlarmSpec, topic: &str) -> Value {
         "EvaluationPeriods": spec.evaluation_periods,
         "DatapointsToAlarm": spec.datapoints_to_alarm,
         "Threshold": spec.threshold,
-        "ComparisonOperator": match spec.comparison {
-            Comparison::Above => "GreaterThanThreshold",
-            Comparison::Below => "LessThanThreshold",
-        },
-        "TreatMissingData": match spec.missing {
-            MissingData::NotBreaching => "notBreaching",
-            MissingData::Breaching => "breaching",
-        },
+        "ComparisonOperator": spec.comparison.as_str(),
+        "TreatMissingData": spec.missing.as_str(),
     });
     match &spec.watched {
         Watched::Metric(watched) => {

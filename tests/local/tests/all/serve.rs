@@ -161,6 +161,30 @@ async fn catalogues_are_laid_over_each_other_and_their_deployments_left_to_other
 }
 
 #[tokio::test]
+async fn deployments_run_here_on_an_aws_that_is_elsewhere() {
+    const ELSEWHERE: &str = "http://172.17.0.1:4566";
+    let folder = tempfile::tempdir().unwrap();
+    let worker = worker(folder.path());
+    let aws = aws::start(|options| {
+        example_in(options, worker.clone());
+        // The other one's datapoints are its own affair.
+        options.metric_resolution = Duration::from_secs(60);
+        options.aws_endpoint = Some(ELSEWHERE.to_owned());
+    })
+    .await;
+    let called = worker.with_extension("called");
+    let said = async || fs::read_to_string(&called).is_ok_and(|text| text.ends_with('\n'));
+    until("the worker is called", said).await;
+    let said = fs::read_to_string(&called).unwrap();
+    assert!(said.starts_with(&format!("{ELSEWHERE} ")), "{said}");
+    let exports = aws.local.exports();
+    let told = format!("export AWS_ENDPOINT_URL='{ELSEWHERE}'\n");
+    assert!(exports.contains(&told), "{exports}");
+    assert!(aws.local.sfn.snapshot().is_empty(), "nothing is made here");
+    aws.local.stop().await;
+}
+
+#[tokio::test]
 async fn urls_begin_with_what_others_reach() {
     let table = [
         ("0.0.0.0:0", None, "http://127.0.0.1:"),
@@ -300,6 +324,29 @@ fn catalogues(folder: &Path) -> Vec<Case> {
             })),
             true,
             &["--region", "eu-west-1"],
+        ),
+        case(
+            with(Box::new(|options| {
+                options.aws_endpoint = Some("here:4566".to_owned())
+            })),
+            true,
+            &["--aws-endpoint here:4566", "http://172.17.0.1:4566"],
+        ),
+        case(
+            with(Box::new(|options| {
+                options.aws_endpoint = Some("http://here:4566".to_owned());
+                options.deployments = false;
+            })),
+            true,
+            &["--aws-endpoint", "Deployments"],
+        ),
+        case(
+            with(Box::new(|options| {
+                options.aws_endpoint = Some("http://here:4566".to_owned());
+                options.warehouse = WarehouseOption::Own;
+            })),
+            true,
+            &["--aws-endpoint", "give --no-warehouse"],
         ),
         case(
             with(Box::new(move |options| options.worker = Some(absent))),

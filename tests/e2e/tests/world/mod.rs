@@ -1,26 +1,23 @@
 //! AWS as the scenarios see it, over the real SDKs, and what they keep there.
 
+mod executions;
+mod warehouse;
+
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_redshiftdata::types::{Field, StatusString};
 use aws_sdk_s3::config::Credentials;
-use aws_sdk_sfn::types::ExecutionStatus;
 use http_body_util::Full;
 use nix::unistd::Pid;
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 
-use crate::process::{Environment, Process, Server, Worker, command, http, until, until_or_none};
-use crate::target::Target;
+use crate::process::{Environment, Process, Server, Worker, command, http};
 
 pub(crate) const ACCOUNT: &str = "123456789012";
 pub(crate) const REGION: &str = "eu-west-1";
 const DATABASE: &str = "dev";
 const WORKGROUP: &str = "analytics";
-/// How long a statement may take that nothing holds up.
-const STATEMENT: Duration = Duration::from_secs(60);
 
 /// The files of a load: awkward names, six rows, each `id,amount`.
 pub(crate) const FILES: [(&str, &str); 3] = [
@@ -171,48 +168,6 @@ impl World {
         assert!(made.status.success(), "{said}");
     }
 
-    /// Lets everybody into the PostgreSQL under the one-machine Redshift: each
-    /// statement is a session, whose 4,096 rounds over the password are most of the
-    /// work where nothing is optimised.
-    pub(crate) async fn open_doors(&self) {
-        if self.is_shared() {
-            return;
-        }
-        let rules = self.dir.path().join("postgres/pg_hba.conf");
-        std::fs::write(rules, "host all all 127.0.0.1/32 trust\n").expect("its rules");
-        self.query("SELECT pg_reload_conf()".to_owned()).await;
-    }
-
-    /// Makes the PostgreSQL under the one-machine Redshift a warehouse of its own
-    /// kind, `files`; says whether there is one.
-    pub(crate) async fn open_postgres(&mut self) -> bool {
-        if self.is_shared() {
-            return false;
-        }
-        let role = format!("loader_{}", Pid::this());
-        let make = format!("CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'e2e'");
-        self.query(make).await;
-        let rows =
-            self.query("SELECT inet_server_port(), current_database()::varchar(63)".to_owned());
-        let rows = rows.await;
-        let [Field::LongValue(port), Field::StringValue(database)] = &rows[..] else {
-            panic!("{rows:?}");
-        };
-        let address = format!("127.0.0.1:{port}");
-        self.warehouses = format!(
-            "  files: {{postgres: \"{address}\", user: {role}, password_env: E2E_PASSWORD, database: {database}}}\n"
-        );
-        self.environment
-            .insert("E2E_PASSWORD".to_owned(), "e2e".to_owned());
-        self.postgres = Some(address);
-        true
-    }
-
-    /// Where the warehouse `files` is, if there is one.
-    pub(crate) fn postgres(&self) -> Option<&str> {
-        self.postgres.as_deref()
-    }
-
     /// A worker for one activity that reaches AWS at `endpoint`.
     pub(crate) fn worker_at(&self, who: (&str, &str), endpoint: &str) -> Process {
         self.start_worker(who, endpoint, &self.catalogue())
@@ -271,170 +226,6 @@ impl World {
     pub(crate) async fn worker(&self, activity: &str, name: &str) -> Worker {
         Worker::new(self.worker_at((activity, name), &self.endpoint)).await
     }
-
-    /// A table that [`World::targets`] has made, and its prefix.
-    pub(crate) fn target(&self, name: &str) -> Target<'_> {
-        Target::new(self, name)
-    }
-
-    /// Makes tables; names are unique within the fleet.
-    pub(crate) async fn targets(&self, names: &[String]) -> Vec<Target<'_>> {
-        self.targets_of(names, "id bigint, amount bigint").await
-    }
-
-    /// The same with these columns.
-    pub(crate) async fn targets_of(&self, names: &[String], columns: &str) -> Vec<Target<'_>> {
-        let targets: Vec<_> = names.iter().map(|name| self.target(name)).collect();
-        let sqls =
-            (targets.iter()).map(|target| format!("CREATE TABLE {} ({columns})", target.table()));
-        self.execute_all(&sqls.collect::<Vec<_>>()).await;
-        targets
-    }
-
-    /// Runs statements that give nothing.
-    pub(crate) async fn execute_all(&self, sqls: &[String]) {
-        for sqls in sqls.chunks(40) {
-            let made = (self.data.batch_execute_statement())
-                .database(DATABASE)
-                .workgroup_name(WORKGROUP)
-                .set_sqls(Some(sqls.to_vec()))
-                .send()
-                .await;
-            self.finished(made.expect("accepted").id()).await;
-        }
-    }
-
-    /// The one row of numbers that a query gives.
-    pub(crate) async fn numbers(&self, sql: String) -> Vec<i64> {
-        let row = self.query(sql).await;
-        let number = |field: &Field| *field.as_long_value().expect("a number");
-        row.iter().map(number).collect()
-    }
-
-    /// The first row of a statement's result, if it has one.
-    async fn query(&self, sql: String) -> Vec<Field> {
-        let asked = (self.data.execute_statement())
-            .database(DATABASE)
-            .workgroup_name(WORKGROUP)
-            .sql(sql)
-            .send()
-            .await
-            .expect("accepted");
-        self.finished(asked.id()).await;
-        let result = (self.data.get_statement_result())
-            .set_id(asked.id().map(str::to_owned))
-            .send()
-            .await;
-        let rows = result.map(|result| result.records);
-        let mut rows = rows.unwrap_or_default().into_iter();
-        rows.next().unwrap_or_default()
-    }
-
-    async fn finished(&self, id: Option<&str>) {
-        let id = id.expect("a statement has an id");
-        until("a statement's end", STATEMENT, async || {
-            let look = self.data.describe_statement().id(id).send().await;
-            let look = look.expect("a description");
-            match look.status() {
-                Some(StatusString::Finished) => Some(()),
-                Some(StatusString::Failed | StatusString::Aborted) => panic!("{look:?}"),
-                _ => None,
-            }
-        })
-        .await;
-    }
-
-    pub(crate) async fn start_execution(&self, activity: &str, input: &Value) -> String {
-        let machine = format!(
-            "arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{}-{activity}",
-            self.fleet
-        );
-        let started = self.sfn.start_execution().state_machine_arn(machine);
-        let started = started.input(input.to_string()).send().await;
-        started.expect("an execution").execution_arn
-    }
-
-    /// Which workers got its task, in order: one name for each attempt.
-    pub(crate) async fn attempts(&self, execution: &str) -> Vec<String> {
-        let history = self.sfn.get_execution_history().execution_arn(execution);
-        let history = history.send().await.expect("a history");
-        let events = history.events().iter();
-        let started = events.filter_map(|event| event.activity_started_event_details());
-        let names = started.map(|started| started.worker_name().unwrap_or_default());
-        names.map(str::to_owned).collect()
-    }
-
-    /// Fails an attempt whose worker is dead, instead of its heartbeat's lapse:
-    /// it is tried again. One that has ended stays as it is.
-    pub(crate) async fn lapse(&self, token: &str) {
-        let fail = self.sfn.send_task_failure().task_token(token);
-        let failed = fail.error("Worker.Shutdown").send().await;
-        if let Err(error) = failed {
-            let ended = error.as_service_error().is_some_and(|error| {
-                error.is_task_timed_out()
-                    || error.is_task_does_not_exist()
-                    || error.is_invalid_token()
-            });
-            assert!(ended, "{error:?}");
-        }
-    }
-
-    /// Whether an execution has not ended yet.
-    pub(crate) async fn runs(&self, execution: &str) -> bool {
-        let look = self.sfn.describe_execution().execution_arn(execution);
-        let look = look.send().await.expect("a description");
-        *look.status() == ExecutionStatus::Running
-    }
-
-    /// The executions of a state machine, by name, with their status.
-    pub(crate) async fn executions(&self, machine: &str) -> Vec<(String, ExecutionStatus)> {
-        let machine = format!(
-            "arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{}-{machine}",
-            self.fleet
-        );
-        let list = self.sfn.list_executions().state_machine_arn(machine);
-        let listed = list.send().await.expect("a list");
-        let executions = listed.executions().iter();
-        executions
-            .map(|one| (one.name().to_owned(), one.status().clone()))
-            .collect()
-    }
-
-    async fn ended(
-        &self,
-        execution: &str,
-        within: Duration,
-    ) -> Option<aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput> {
-        until_or_none(within, async || {
-            let look = self.sfn.describe_execution().execution_arn(execution);
-            let look = look.send().await.expect("a description");
-            (*look.status() != ExecutionStatus::Running).then_some(look)
-        })
-        .await
-    }
-
-    /// Waits until an execution has ended; it has to have failed. Gives its error.
-    pub(crate) async fn failed(&self, execution: &str, within: Duration) -> String {
-        let ended = self.ended(execution, within).await.expect("it ends");
-        assert_eq!(*ended.status(), ExecutionStatus::Failed, "{ended:?}");
-        ended.error().unwrap_or_default().to_owned()
-    }
-
-    /// Waits until an execution has ended; it has to have succeeded.
-    pub(crate) async fn succeeded(&self, execution: &str, within: Duration) -> Value {
-        let ended = self.ended(execution, within).await;
-        match &ended {
-            Some(ended) if *ended.status() == ExecutionStatus::Succeeded => {
-                let output = ended.output().expect("an output");
-                serde_json::from_str(output).expect("JSON")
-            }
-            _ => {
-                let history = self.sfn.get_execution_history().execution_arn(execution);
-                let history = history.send().await.expect("a history");
-                panic!("no success within {within:?}: {:#?}", history.events())
-            }
-        }
-    }
 }
 
 /// The SDK's settings, with keys that any one-machine AWS takes.
@@ -453,7 +244,8 @@ fn s3(aws: &SdkConfig) -> aws_sdk_s3::Client {
     aws_sdk_s3::Client::from_conf(config.build())
 }
 
-fn environment(endpoint: &str) -> Environment {
+/// What a process finds in its environment to reach the AWS there.
+pub(crate) fn environment(endpoint: &str) -> Environment {
     [
         ("AWS_ENDPOINT_URL", endpoint),
         ("AWS_ACCESS_KEY_ID", "local"),
