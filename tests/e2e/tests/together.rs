@@ -10,7 +10,7 @@ const ROUNDS: usize = 3;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_can_set_up_one_warehouse_at_once() {
     let names = ["load".to_owned()];
-    let mut world = World::start("together", &names, ("0s", "30s")).await;
+    let mut world = World::start("setups", &names, ("0s", "30s")).await;
     if world.is_shared() {
         return; // Its schema is everybody's.
     }
