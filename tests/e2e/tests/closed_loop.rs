@@ -21,7 +21,7 @@ fn number(summary: &str, line: &str, word: &str) -> u64 {
 
 #[test]
 fn the_fleet_grows_until_ok_loads_exactly_once_and_shrinks() {
-    let _alone = crate::MACHINE.blocking_lock();
+    let _alone = crate::MACHINE.blocking_write();
     let binaries = stepfleet_e2e::binaries().expect("the binaries");
     let folder = tempfile::tempdir().expect("a folder");
     let output = Command::new(binaries.join("stepfleet-local"))

@@ -22,6 +22,6 @@ mod watch;
 mod wire;
 mod world;
 
-/// Held by a scenario that keeps the whole machine busy: two of them at once
-/// would measure each other's load.
-static MACHINE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// Written by a scenario that is about how long things take, and read by those that
+/// keep the whole machine busy: it would measure their load.
+static MACHINE: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());

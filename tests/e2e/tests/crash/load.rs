@@ -129,7 +129,7 @@ async fn a_crash_at_any_call_or_in_a_transaction_of_postgresql_loses_and_doubles
 
 /// At every call of a load, before it and after it.
 async fn crash_everywhere(mode: Mode) {
-    let _alone = crate::MACHINE.lock().await;
+    let _busy = crate::MACHINE.read().await;
     let name = mode.name();
     let mut world = World::start(&name, std::slice::from_ref(&name), ("0s", HEARTBEAT)).await;
     if mode == Mode::OneByOne && !world.open_postgres().await {

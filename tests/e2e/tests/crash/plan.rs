@@ -20,7 +20,7 @@ type Tables<'a> = [Target<'a>; 3];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_at_any_call_of_a_plan_loses_and_doubles_nothing() {
-    let _alone = crate::MACHINE.lock().await;
+    let _busy = crate::MACHINE.read().await;
     let mut world = World::start("plans", &[LOADER.to_owned()], ("0s", HEARTBEAT)).await;
     let _workers = WORKERS.map(|name| world.worker_at((LOADER, name), &world.endpoint));
     set_up(&mut world, &["calm".to_owned()]).await;

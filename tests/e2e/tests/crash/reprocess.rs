@@ -35,7 +35,7 @@ impl Death {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_at_any_call_that_moves_files_back_loses_and_doubles_nothing() {
-    let _alone = crate::MACHINE.lock().await;
+    let _busy = crate::MACHINE.read().await;
     let world = World::start("back", &[ACTIVITY.to_owned()], ("0s", HEARTBEAT)).await;
     let _workers = WORKERS.map(|name| world.worker_at((ACTIVITY, name), &world.endpoint));
     let calls = calls_of_a_run(&world).await;

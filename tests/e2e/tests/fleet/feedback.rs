@@ -49,7 +49,7 @@ activities:
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_fleet_on_a_cluster_grows_until_ok_and_shrinks() {
-    let _alone = crate::MACHINE.lock().await;
+    let _alone = crate::MACHINE.write().await;
     let fleet = Fleet::start("loop", &PLAN).await;
     let series = fleet.series();
     let world = &fleet.world;
