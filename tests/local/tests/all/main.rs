@@ -6,6 +6,7 @@
 )]
 
 mod aws;
+mod binary;
 mod clock;
 mod cluster;
 mod data_api;
