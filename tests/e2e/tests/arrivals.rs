@@ -5,9 +5,9 @@ use aws_sdk_s3::types::{
     QueueConfiguration, S3KeyFilter,
 };
 use aws_sdk_sqs::types::QueueAttributeName;
-use serde_json::json;
 
-use crate::world::{ACCOUNT, REGION, World, config};
+use crate::queue::queue;
+use crate::world::{World, config};
 
 /// Makes a queue for each of these prefixes of the fleet's bucket, and no other
 /// one hears of it; gives their URLs.
@@ -17,19 +17,10 @@ pub(crate) async fn queues(world: &World, prefixes: &[String]) -> Vec<String> {
     let mut rules = NotificationConfiguration::builder();
     for prefix in prefixes {
         let name = format!("{}-arrivals-{prefix}", world.fleet());
-        let made = sqs.create_queue().queue_name(&name).send().await;
-        let url = made.expect("a queue").queue_url.expect("its URL");
-        let arn = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}");
-        let policy = json!({"Version": "2012-10-17", "Statement": [{
-            "Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"},
-            "Action": "sqs:SendMessage", "Resource": arn,
-            "Condition": {"ArnLike": {"aws:SourceArn": format!("arn:aws:s3:::{}", world.fleet())}},
-        }]});
-        let set = sqs.set_queue_attributes().queue_url(&url);
-        let set = set.attributes(QueueAttributeName::Policy, policy.to_string());
-        set.send().await.expect("a policy");
-        rules = rules.queue_configurations(rule(arn, prefix));
-        urls.push(url);
+        let bucket = format!("arn:aws:s3:::{}", world.fleet());
+        let queue = queue(&sqs, &name, ("s3", &bucket)).await;
+        rules = rules.queue_configurations(rule(queue.arn, prefix));
+        urls.push(queue.url);
     }
     let put = world.s3.put_bucket_notification_configuration();
     let put = put.bucket(world.fleet());

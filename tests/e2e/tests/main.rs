@@ -13,6 +13,7 @@ mod notices;
 mod procedure;
 mod process;
 mod proxy;
+mod queue;
 mod refusals;
 mod standing;
 mod succession;

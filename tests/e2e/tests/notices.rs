@@ -1,9 +1,7 @@
 //! What people are told: a topic of the scenario, and a queue that hears it.
 
-use aws_sdk_sqs::types::QueueAttributeName;
-use serde_json::json;
-
-use crate::world::{ACCOUNT, REGION, World, config};
+use crate::queue::queue;
+use crate::world::{World, config};
 
 /// Messages in one answer.
 const MOST: i32 = 10;
@@ -26,23 +24,15 @@ impl Notices {
         let name = format!("{}-notices", world.fleet());
         let topic = sns.create_topic().name(&name).send().await;
         let topic = topic.expect("a topic").topic_arn.expect("its ARN");
-        let arn = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}");
-        let policy = json!({"Version": "2012-10-17", "Statement": [{
-            "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"},
-            "Action": "sqs:SendMessage", "Resource": arn,
-            "Condition": {"ArnLike": {"aws:SourceArn": topic}},
-        }]});
-        let made = sqs.create_queue().queue_name(&name);
-        let made = made.attributes(QueueAttributeName::Policy, policy.to_string());
-        let queue = made.send().await.expect("a queue").queue_url;
+        let queue = queue(&sqs, &name, ("sns", &topic)).await;
         let subscribe = sns.subscribe().topic_arn(&topic).protocol("sqs");
         let subscribe = subscribe
-            .endpoint(arn)
+            .endpoint(queue.arn)
             .attributes("RawMessageDelivery", "true");
         subscribe.send().await.expect("a subscription");
         Self {
             topic,
-            queue: queue.expect("its URL"),
+            queue: queue.url,
             sqs,
         }
     }
