@@ -203,7 +203,12 @@ fn unpacked(input: &LoadInput, body: Vec<u8>) -> Result<Bytes, String> {
     let mut plain = Vec::new();
     let read = MultiGzDecoder::new(body.as_slice()).read_to_end(&mut plain);
     read.map(|_| plain.into())
-        .map_err(|error| format!("it is not gzip: {error}"))
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => {
+                "it ends in the middle of its gzip stream".to_owned()
+            }
+            _ => format!("it is not gzip: {error}"),
+        })
 }
 
 /// A fault of the data: classes 22 and 23 of SQLSTATE. Everything else is the
@@ -244,11 +249,14 @@ fn refused(what: &str, reason: String) -> CallError {
 }
 
 /// No answer, a lost connection and what the server says of itself (classes 08,
-/// 40, 53, 55 and 57 of SQLSTATE) may be over later.
+/// 40, 53, 55 and 57 of SQLSTATE, and 25006 of a failover) may be over later. A
+/// statement that took too long (57014) takes as long again.
 fn failed(what: impl Into<String>, error: &Error) -> CallError {
     let database = error.as_db_error();
-    let class = database.map_or(Class::Transient, |error| match &error.code().code()[..2] {
-        "08" | "40" | "53" | "55" | "57" => Class::Transient,
+    let class = database.map_or(Class::Transient, |error| match error.code().code() {
+        "57014" => Class::Permanent,
+        "25006" => Class::Transient,
+        code if ["08", "40", "53", "55", "57"].contains(&&code[..2]) => Class::Transient,
         _ => Class::Permanent,
     });
     CallError {
