@@ -92,22 +92,6 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
         result.settle(evidence, !groups.is_empty())
     }
 
-    /// Whether an earlier run has found all of these at fault, and could not
-    /// tell anybody.
-    async fn judged(&self, input: &LoadInput, suspects: &[Reject]) -> Result<bool, ActivityError> {
-        for suspect in suspects {
-            let key = suspect.report_key(input);
-            let report = At {
-                bucket: &input.bucket,
-                key: &key,
-            };
-            if self.store.get(report).await?.is_none() {
-                return Ok(false);
-            }
-        }
-        Ok(!suspects.is_empty())
-    }
-
     /// What to try next of a batch that failed without a name.
     async fn narrow(
         &self,
@@ -135,6 +119,28 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
         }
         let (one, two) = files.split_at(files.len() / 2);
         Ok(vec![two.to_vec(), one.to_vec()])
+    }
+}
+
+impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
+    /// Whether an earlier run has found all of these at fault, and could not
+    /// tell anybody.
+    pub(crate) async fn judged(
+        &self,
+        input: &LoadInput,
+        suspects: &[Reject],
+    ) -> Result<bool, ActivityError> {
+        for suspect in suspects {
+            let key = suspect.report_key(input);
+            let report = At {
+                bucket: &input.bucket,
+                key: &key,
+            };
+            if self.store.get(report).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(!suspects.is_empty())
     }
 }
 

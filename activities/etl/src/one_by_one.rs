@@ -1,7 +1,7 @@
 //! One file after another, for targets that load no more at once: each in a
 //! transaction of its own, with its row in the ledger.
 
-use stepfleet_activity::{ActivityError, Area, TaskContext};
+use stepfleet_activity::{ActivityError, Area, Class, TaskContext};
 
 use crate::batch::Batch;
 use crate::failed::{self, Reject};
@@ -43,7 +43,17 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
             (tally, &mut output, &mut rejects),
         );
         // What was bad before a failure is bad after it.
-        let failure = each.await.err();
+        let (mut suspects, mut failure) = match each.await {
+            Ok(suspects) => (suspects, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        // A failure that is not the data's is the file's own where others load.
+        let evidence = output.files > 0 || !leftovers.is_empty();
+        if evidence || self.judged(input, &suspects).await? {
+            rejects.append(&mut suspects);
+        } else if let Some(first) = suspects.first() {
+            failure.get_or_insert(ActivityError::permanent(Area::LOAD, first.place()));
+        }
         if failure.is_none() && output.files == 0 && self.is_storm(&rejects) {
             let cause = format!(
                 "{}; nothing could be loaded within isolate.attempts, and nothing was moved: mend the table or the files, or allow more attempts",
@@ -67,16 +77,22 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
         (input, files): (&LoadInput, Vec<Object>),
         (lease, context): (&mut Lease, &TaskContext),
         (tally, output, rejects): (&mut Tally, &mut LoadOutput, &mut Vec<Reject>),
-    ) -> Result<(), ActivityError> {
+    ) -> Result<Vec<Reject>, ActivityError> {
+        let mut suspects = Vec::new();
         let dt = self.clock.now().strftime("%Y-%m-%d").to_string();
         for file in files {
-            if output.files == 0 && self.is_storm(rejects) {
-                return Ok(());
-            }
             lease.keep(&self.store).await?;
             context.progress.set(format!("loading {}", file.key));
             let batch = Batch::new(input, vec![file.clone()], dt.clone());
-            match self.one(&batch, &file).await? {
+            let outcome = match self.one(&batch, &file).await {
+                // A refused read, a trigger, a limit: no file holds up the others.
+                Err(error) if error.class() == Class::Permanent => {
+                    suspects.push(Reject::alone(&batch, &file, error.cause()));
+                    continue;
+                }
+                outcome => outcome?,
+            };
+            match outcome {
                 Some(FileOutcome::Loaded(rows)) => {
                     let row = row(&batch, &file);
                     tally.loaded(std::slice::from_ref(&row));
@@ -94,7 +110,7 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
                 Some(FileOutcome::Already) | None => {}
             }
         }
-        Ok(())
+        Ok(suspects)
     }
 
     /// The file as it was listed; none where it is another one by now.

@@ -227,6 +227,45 @@ async fn a_server_is_taken_by_its_certificate_and_its_name() {
         assert_eq!(loaded.expect("a load"), want);
     }
 
+    // A line that is only the sign for the end is data, and rows that are left
+    // out by whatever are missed before the commit.
+    machine.say("CREATE TABLE public.one (a text)").await;
+    let one = async |body: &str| {
+        let file = Object {
+            key: format!("incoming/{}.csv", crate::batch::digest(&[body])),
+            etag: "e".to_owned(),
+            size: 8,
+            modified: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let input = input(&json!({"table": "public.one"}));
+        let batch = Batch::new(&input, vec![file], "2026-01-01".to_owned());
+        target.load(&batch, body.as_bytes().to_vec()).await
+    };
+    for (body, rows) in [
+        ("a\n\\.\nb\n", 3),
+        ("a\r\n\\.\r\nb\r\n", 3),
+        ("a\n\\.", 2),
+        ("\"a\n\\.\nb\"\nc\n", 2),
+        ("a\n\nb", 3),
+        ("", 0),
+    ] {
+        let loaded = one(body).await.expect("a load");
+        assert_eq!(loaded, FileOutcome::Loaded(rows), "{body:?}");
+    }
+    machine
+        .say(
+            "CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS \
+             'BEGIN IF NEW.a = ''x'' THEN RETURN NULL; END IF; RETURN NEW; END'; \
+             CREATE TRIGGER skip BEFORE INSERT ON public.one FOR EACH ROW EXECUTE FUNCTION skip()",
+        )
+        .await;
+    for _ in 0..2 {
+        let FileOutcome::Bad(bad) = one("y\nx\n").await.expect("an answer") else {
+            panic!("a row was lost in silence");
+        };
+        assert!(bad.reason.contains("2 records"), "{bad:?}");
+    }
+
     let missing = machine.dir.path().join("none.pem");
     for (file, want) in [
         (missing.as_path(), "No such file"),

@@ -4,6 +4,7 @@ mod connect;
 #[cfg(test)]
 mod live;
 mod login;
+mod records;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -22,6 +23,7 @@ use crate::call::{CallError, chain};
 use crate::input::{Format, LoadInput};
 use crate::outside::{Answer, BadFile, FileOutcome, FileTarget, Ledger, LedgerRow, Object};
 pub(crate) use connect::Postgres;
+use records::Records;
 
 /// How much goes to the server in one message.
 const CHUNK: usize = 1 << 20;
@@ -91,7 +93,9 @@ impl FileTarget for Postgres {
         let begun = client.transaction().await;
         let transaction = begun.map_err(|error| failed("begin a load", &error))?;
         let loaded = match once(&transaction, (batch, file), (&copy, body)).await {
-            Ok(Some(rows)) => rows,
+            Ok(Some(sent)) if sent.records == sent.rows => sent.rows,
+            // What was not committed ends with its connection.
+            Ok(Some(sent)) => return Ok(FileOutcome::Bad(nowhere(url, sent.differ()))),
             Ok(None) => return Ok(FileOutcome::Already),
             // The transaction ends with its connection.
             Err(error) => {
@@ -112,12 +116,28 @@ impl FileTarget for Postgres {
     }
 }
 
+/// A file's records by our own count, and its rows by the server's.
+#[derive(Debug)]
+struct Sent {
+    records: u64,
+    rows: u64,
+}
+
+impl Sent {
+    fn differ(&self) -> String {
+        format!(
+            "it has {} records, and COPY took {} rows; nothing of it was kept: a file is loaded whole or not at all (a trigger that leaves rows out makes them differ too)",
+            self.records, self.rows
+        )
+    }
+}
+
 /// The file's row first, and its rows if nobody else has it; gives their number.
 async fn once(
     transaction: &Transaction<'_>,
     (batch, file): (&Batch, &Object),
     (copy, body): (&str, Bytes),
-) -> Result<Option<u64>, Error> {
+) -> Result<Option<Sent>, Error> {
     let input = &batch.input;
     let bytes = i64::try_from(file.size).unwrap_or(i64::MAX);
     let noted = transaction
@@ -139,21 +159,25 @@ async fn once(
     }
     let sink = transaction.copy_in::<_, Bytes>(copy).await?;
     let mut sink = std::pin::pin!(sink);
-    for from in (0..body.len()).step_by(CHUNK) {
-        let chunk = body.slice(from..body.len().min(from + CHUNK));
+    let mut records = Records::default();
+    for piece in body.chunks(CHUNK) {
         // Why the server takes no more is in its answer, not in the send.
-        if sink.send(chunk).await.is_err() {
+        if sink.send(records.pass(piece).into()).await.is_err() {
             break;
         }
     }
+    let (rest, records) = records.finish();
+    // Likewise.
+    let _ = sink.send(rest.into()).await;
     let rows = sink.finish().await?;
+    let records = records.saturating_sub(u64::from(input.header));
     let count = i64::try_from(rows).unwrap_or(i64::MAX);
     let file = [&input.table, &input.bucket, &file.key, &file.etag];
     let [table, bucket, key, etag] = file;
     transaction
         .execute(COUNT, &[table, bucket, key, etag, &count])
         .await?;
-    Ok(Some(rows))
+    Ok(Some(Sent { records, rows }))
 }
 
 /// All that stands in this text is on an allow-list ([`LoadInput`]).
@@ -179,7 +203,12 @@ fn unpacked(input: &LoadInput, body: Vec<u8>) -> Result<Bytes, String> {
     let mut plain = Vec::new();
     let read = MultiGzDecoder::new(body.as_slice()).read_to_end(&mut plain);
     read.map(|_| plain.into())
-        .map_err(|error| format!("it is not gzip: {error}"))
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => {
+                "it ends in the middle of its gzip stream".to_owned()
+            }
+            _ => format!("it is not gzip: {error}"),
+        })
 }
 
 /// A fault of the data: classes 22 and 23 of SQLSTATE. Everything else is the
@@ -220,11 +249,14 @@ fn refused(what: &str, reason: String) -> CallError {
 }
 
 /// No answer, a lost connection and what the server says of itself (classes 08,
-/// 40, 53, 55 and 57 of SQLSTATE) may be over later.
+/// 40, 53, 55 and 57 of SQLSTATE, and 25006 of a failover) may be over later. A
+/// statement that took too long (57014) takes as long again.
 fn failed(what: impl Into<String>, error: &Error) -> CallError {
     let database = error.as_db_error();
-    let class = database.map_or(Class::Transient, |error| match &error.code().code()[..2] {
-        "08" | "40" | "53" | "55" | "57" => Class::Transient,
+    let class = database.map_or(Class::Transient, |error| match error.code().code() {
+        "57014" => Class::Permanent,
+        "25006" => Class::Transient,
+        code if ["08", "40", "53", "55", "57"].contains(&&code[..2]) => Class::Transient,
         _ => Class::Permanent,
     });
     CallError {

@@ -42,6 +42,8 @@ fn what_is_packed_is_unpacked_and_what_is_not_is_bad() {
     // Several members behind each other are one file.
     let both = [packed(b"1,1\n"), packed(b"2,2\n")].concat();
     let gzip = input(&json!({"gzip": true}));
+    let cut = unpacked(&gzip, both[..both.len() - 3].to_vec()).expect_err("cut");
+    assert!(cut.contains("in the middle"), "{cut}");
     let plain = unpacked(&gzip, both).expect("gzip");
     assert_eq!(plain, "1,1\n2,2\n");
     assert!(unpacked(&gzip, b"1,1\n".to_vec()).is_err());

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use stepfleet_activity::{ActivityError, Attempt, Clock as _, TaskContext};
+use stepfleet_activity::{ActivityError, Attempt, Class, Clock as _, TaskContext};
 use tokio::sync::Notify;
 
 use super::world::{World, input, lock};
 use crate::batch::Batch;
+use crate::call::CallError;
 use crate::load::Loader;
 use crate::outside::{
     Answer, At, BadFile, Conditional, Description, FileOutcome, FileTarget, Ledger, LedgerRow,
@@ -161,8 +162,17 @@ impl Ledger for Faulty {
 
 impl FileTarget for Faulty {
     async fn load(&self, batch: &Batch, body: Vec<u8>) -> Answer<FileOutcome> {
-        self.call("load", |world| world.load_file(batch, &body))
-            .await
+        self.call("load", |world| {
+            if body.starts_with(b"odd") {
+                return Err(CallError {
+                    what: "load".to_owned(),
+                    reason: "a trigger does not like it".to_owned(),
+                    class: Class::Permanent,
+                });
+            }
+            Ok(world.load_file(batch, &body))
+        })
+        .await?
     }
 }
 

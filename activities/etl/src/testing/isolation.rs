@@ -196,3 +196,25 @@ async fn a_bad_file_that_is_replaced_is_a_new_file() {
         world.assert_loaded_once(&[("a.csv", "1,1\n")], call);
     }
 }
+
+/// A trigger's own error, a refused read: the file is judged by the others.
+#[tokio::test(start_paused = true)]
+async fn one_by_one_no_file_holds_up_the_others() {
+    let world = World::new();
+    lock(&world.db).one_by_one = true;
+    for at in 0..25 {
+        world.arrive(&format!("{at:02}.csv"), &format!("odd,{at}\n"));
+    }
+    world.pass(60);
+    let error = tick(&world).await.error();
+    assert_eq!(error.class(), Class::Permanent, "{error}");
+    assert_eq!(
+        world.keys("failed"),
+        NONE,
+        "all fail alike: nothing is moved"
+    );
+    world.arrive("good.csv", "1,1\n");
+    world.pass(60);
+    let output = tick(&world).await.output();
+    assert_eq!((output.files, output.failed, output.remaining), (1, 25, 0));
+}
