@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::Catalogue;
+use crate::catalogue::Activity;
 
 /// What happens when a handler's future is dropped because its attempt is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -51,9 +52,9 @@ pub struct HandlerSpec {
     pub config_schema: fn() -> Value,
     /// The JSON Schema of its input.
     pub input_schema: fn() -> Value,
-    /// Reads `config` by the handler's own type and says what is wrong with it,
-    /// also with what it names elsewhere in the catalogue.
-    pub check_config: fn(&Value, &Catalogue) -> Result<(), Vec<ConfigFault>>,
+    /// Reads an activity's `config` by the handler's own type and says what is wrong
+    /// with it, also with what it names or meets elsewhere in the catalogue.
+    pub check_config: fn(&Activity, &Catalogue) -> Result<(), Vec<ConfigFault>>,
 }
 
 impl std::fmt::Debug for HandlerSpec {

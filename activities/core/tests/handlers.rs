@@ -3,7 +3,9 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use stepfleet_activity::catalogue::{Catalogue, ReadOptions, not_one_of, parse, read_config};
+use stepfleet_activity::catalogue::{
+    Activity, Catalogue, ReadOptions, not_one_of, parse, read_config,
+};
 use stepfleet_activity::{CancelSafety, ConfigFault, HandlerSpec};
 
 #[derive(Deserialize)]
@@ -14,8 +16,8 @@ struct Config {
     max_files: Option<u32>,
 }
 
-fn check(config: &Value, catalogue: &Catalogue) -> Result<(), Vec<ConfigFault>> {
-    let config: Config = read_config(config).map_err(|fault| vec![fault])?;
+fn check(activity: &Activity, catalogue: &Catalogue) -> Result<(), Vec<ConfigFault>> {
+    let config: Config = read_config(&activity.config).map_err(|fault| vec![fault])?;
     let known = catalogue.warehouses.keys().map(String::as_str);
     if catalogue.warehouses.contains_key(&config.warehouse) {
         return Ok(());

@@ -25,7 +25,7 @@ impl Batch {
             .map(|file| (file.key.as_str(), file.etag.as_str()))
             .collect();
         names.sort_unstable();
-        let mut parts = vec![input.bucket.as_str(), input.table.as_str()];
+        let mut parts = vec![input.bucket.as_str(), input.table.id()];
         for (key, etag) in names {
             parts.extend([key, etag]);
         }

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// A load is one transaction, so a cancelled one has left nothing, and one that
 /// was too late to cancel is in the ledger: the next attempt reads it there. It
-/// is cancelled only while its attempt has the table's lease. Once the lease is
+/// is cancelled only while its attempt has the lease. Once the lease is
 /// another's, the statement is that one's to adopt.
 #[derive(Debug)]
 pub(crate) struct CancelOnDrop<S: ObjectStore, W: Warehouse> {
@@ -79,7 +79,7 @@ impl<S: ObjectStore, W: Warehouse> Cleanup<S, W> {
         }
     }
 
-    /// Cancels, waits for the end, and gives the table free. Does nothing where
+    /// Cancels, waits for the end, and gives the prefix free. Does nothing where
     /// another attempt has taken over.
     async fn cancel(&self, lease: &Mark) -> Answer<bool> {
         let held = self.store.get(lease.at()).await?;

@@ -83,7 +83,7 @@ impl<S: ObjectStore, W: Warehouse, M: Signals> Loader<S, W, M> {
         let input = &batch.input;
         let mut rows = self
             .warehouse
-            .ledger(&input.table, &input.bucket, &batch.keys())
+            .ledger(input.table.id(), &input.bucket, &batch.keys())
             .await?;
         rows.retain(|row| batch.files.iter().any(|file| is_of(row, file)));
         if rows.iter().any(|row| row.batch_id != batch.id) {

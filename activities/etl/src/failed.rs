@@ -114,7 +114,7 @@ impl Report {
         Self {
             batch_id: batch.id.clone(),
             file: format!("s3://{}/{}", batch.input.bucket, file.key),
-            table: batch.input.table.clone(),
+            table: batch.input.table.id().to_owned(),
             etag: file.etag.clone(),
             line: None,
             column: None,
@@ -244,14 +244,14 @@ struct Dated<'a> {
 
 /// SNS takes a subject of up to 99 ASCII characters without line breaks.
 fn notice(input: &LoadInput, rejects: &[&Reject], files: u64) -> Notice {
-    let mut subject = format!("stepfleet: {files} failed files of {}", input.table);
+    let mut subject = format!("stepfleet: {files} failed files of {}", input.table.id());
     subject.truncate(99);
     let reports: Vec<&Report> = rejects.iter().map(|reject| &reject.report).collect();
     let message = json!({
         "event": "failed-files",
         "bucket": input.bucket,
         "folder": input.key(FAILED, ""),
-        "table": input.table,
+        "table": input.table.id(),
         "failed_files": files,
         "set_aside": reports.len(),
         "first": &reports[..reports.len().min(NAMED)],

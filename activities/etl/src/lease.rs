@@ -1,6 +1,9 @@
-//! One load at a time per table: an object in the bucket that says who loads
-//! and until when. It keeps overlapping ticks short; what makes a load happen
-//! once is the ledger, so a lease that is lost early harms nothing.
+//! One load at a time per prefix: an object in the bucket that says who loads
+//! what, and until when. It keeps overlapping ticks short; what makes a load
+//! happen once is the ledger, so a lease that is lost early harms nothing.
+//!
+//! It is the prefix that is held, and not the table: of two tables that are
+//! loaded from one prefix each would move the other's files away.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +21,8 @@ use crate::outside::{Answer, At, Conditional, ObjectStore, PutIf};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Held {
     until: Timestamp,
+    /// What is being loaded.
+    table: String,
     /// Makes each writing of it different, so that its ETag fences.
     nonce: String,
     attempt: Option<Attempt>,
@@ -38,6 +43,9 @@ impl Held {
         earlier || self.until <= now
     }
 }
+
+/// The lease's name in `leases/`.
+pub(crate) const LEASE: &str = "incoming.json";
 
 static NONCE: AtomicU64 = AtomicU64::new(0);
 
@@ -63,6 +71,7 @@ impl Mark {
 pub(crate) struct Lease {
     bucket: String,
     key: String,
+    table: String,
     etag: String,
     until: Timestamp,
     span: Duration,
@@ -71,7 +80,8 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Takes the table's lease; `None` if somebody else holds it.
+    /// Takes the prefix's lease; `None` if somebody else loads the same table from
+    /// it. Who would load another one is told so: that is nobody's intention.
     pub(crate) async fn acquire<S: ObjectStore>(
         store: &S,
         input: &LoadInput,
@@ -80,7 +90,8 @@ impl Lease {
     ) -> Answer<Option<Self>> {
         let mut lease = Self {
             bucket: input.bucket.clone(),
-            key: input.key("leases", &format!("{}.json", input.table)),
+            key: input.key("leases", LEASE),
+            table: input.table.id().to_owned(),
             etag: String::new(),
             until: clock.now(),
             span,
@@ -94,9 +105,40 @@ impl Lease {
             return Ok(None); // Released this instant: the next tick takes it.
         };
         // What cannot be read was not written by us: whoever put it there keeps it.
-        let free = serde_json::from_slice::<Held>(&body)
-            .is_ok_and(|held| held.may_be_taken(lease.clock.now(), lease.attempt.as_ref()));
-        Ok((free && lease.write(store, Some(etag)).await?).then_some(lease))
+        let Ok(held) = serde_json::from_slice::<Held>(&body) else {
+            return Ok(None);
+        };
+        if !held.may_be_taken(lease.clock.now(), lease.attempt.as_ref()) {
+            return if held.table == lease.table {
+                Ok(None)
+            } else {
+                Err(lease.of_another_table(&held))
+            };
+        }
+        let taken = lease.write(store, Some(etag)).await?;
+        Ok(taken.then_some(lease))
+    }
+
+    /// What the prefix is.
+    fn prefix(&self) -> &str {
+        let lease = self.key.strip_suffix(LEASE).unwrap_or(&self.key);
+        lease.strip_suffix("leases/").unwrap_or(lease)
+    }
+
+    fn of_another_table(&self, held: &Held) -> CallError {
+        CallError {
+            what: format!(
+                "load {} from s3://{}/{}",
+                self.table,
+                self.bucket,
+                self.prefix()
+            ),
+            reason: format!(
+                "it is being loaded into {}, until {} at most; a prefix is for one table, and nothing was done: give each its own prefix",
+                held.table, held.until
+            ),
+            class: Class::Conflict,
+        }
     }
 
     /// Extends the lease once a third of it has passed.
@@ -125,7 +167,7 @@ impl Lease {
         }
     }
 
-    /// Gives the table free. A failure only means that it is free later.
+    /// Gives the prefix free. A failure only means that it is free later.
     pub(crate) async fn release<S: ObjectStore>(self, store: &S) {
         if let Err(error) = store.delete(self.at(), &self.etag).await {
             tracing::warn!(%error, "the lease was not released and will expire");
@@ -144,6 +186,7 @@ impl Lease {
         let span = jiff::SignedDuration::try_from(self.span).unwrap_or(jiff::SignedDuration::MAX);
         let held = Held {
             until: now.saturating_add(span).unwrap_or(now),
+            table: self.table.clone(),
             nonce: format!(
                 "{}-{}-{}",
                 now.as_nanosecond(),

@@ -29,6 +29,7 @@ mod signals;
 mod sns;
 mod sql;
 mod states;
+mod table;
 #[cfg(test)]
 mod testing;
 mod trigger;
@@ -40,6 +41,7 @@ pub use input::{Format, LoadInput, LoadOutput};
 pub use load::{Clients, S3Load};
 pub use plan_loads::{PlanInput, PlanOutput, S3Plan};
 pub use reprocess::{Fate, Reprocess, ReprocessError, Reprocessed, reprocess};
+pub use table::{TableName, TableNameError};
 pub use trigger::{Trigger, TriggerClients};
 
 /// The handlers of this crate, as a binary lists and checks them.

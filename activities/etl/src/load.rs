@@ -9,7 +9,7 @@ use crate::batch::Batch;
 use crate::config::{LoadConfig, SetUpError};
 use crate::failed::{Reject, SetAside};
 use crate::finish::{Finisher, Mover};
-use crate::input::{LoadInput, LoadOutput};
+use crate::input::{LoadInput, LoadOutput, bad_input};
 use crate::isolate::Isolated;
 use crate::lease::Lease;
 use crate::outside::{
@@ -19,6 +19,7 @@ use crate::parts::CopyLimits;
 use crate::postgres::Postgres;
 use crate::redshift::{self, DataApi};
 use crate::signals::Outlets;
+use crate::table::Dialect;
 use crate::{metrics, plan, s3, secrets, sns};
 
 /// The clients that the loader works with.
@@ -61,7 +62,7 @@ impl S3Load {
         catalogue: &Catalogue,
         activity: &Activity,
     ) -> Result<Self, SetUpError> {
-        let config = LoadConfig::of(activity)?;
+        let config = LoadConfig::of(catalogue, activity)?;
         let Some(warehouse) = catalogue.warehouses.get(&config.warehouse) else {
             let known: Vec<&str> = catalogue.warehouses.keys().map(String::as_str).collect();
             return Err(SetUpError::UnknownWarehouse {
@@ -97,9 +98,13 @@ impl S3Load {
         input: LoadInput,
         context: TaskContext,
     ) -> Result<LoadOutput, ActivityError> {
+        let on = |dialect| input.on(dialect).map_err(|fault| bad_input(vec![fault]));
         match &self.loader {
-            Kind::Redshift(loader) => loader.run(&input, &context).await,
-            Kind::Postgres(loader) => loader.run_one_by_one(&input, &context).await,
+            Kind::Redshift(loader) => loader.run(&on(Dialect::Redshift)?, &context).await,
+            Kind::Postgres(loader) => {
+                let input = on(Dialect::Postgres)?;
+                loader.run_one_by_one(&input, &context).await
+            }
         }
     }
 }
@@ -203,7 +208,7 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
         result: Result<LoadOutput, ActivityError>,
     ) -> Result<LoadOutput, ActivityError> {
         let waiting = plan::unprocessed(&tally.waiting, self.clock.now());
-        if let Err(error) = self.signals.publish(&input.table, waiting).await {
+        if let Err(error) = self.signals.publish(input.table.id(), waiting).await {
             tracing::warn!(%error, "the metrics were not published");
         }
         result.map(|output| LoadOutput {
@@ -340,7 +345,7 @@ impl<S: ObjectStore, W: Ledger, N: Signals> Loader<S, W, N> {
             let keys: Vec<String> = window.iter().map(|object| object.key.clone()).collect();
             let rows = self
                 .warehouse
-                .ledger(&input.table, &input.bucket, &keys)
+                .ledger(input.table.id(), &input.bucket, &keys)
                 .await?;
             for object in window {
                 match rows.iter().find(|row| is_of(row, object)) {

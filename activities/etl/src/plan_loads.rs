@@ -12,14 +12,15 @@ use stepfleet_activity::{
     ActivityError, Area, Catalogue, Clock, ConfigFault, SystemClock, TaskContext,
 };
 
-use crate::config::{LoadConfig, SetUpError};
-use crate::input::LoadInput;
+use crate::config::{LoadConfig, SetUpError, standing};
+use crate::input::{LoadInput, bad_input};
 use crate::load::Clients;
 use crate::outside::{ObjectStore, Signals};
 use crate::plan;
 use crate::s3;
 use crate::setup::S3_LOAD_HANDLER;
 use crate::signals::Outlets;
+use crate::table::Dialect;
 
 /// Listings at once.
 const LISTINGS: usize = 8;
@@ -49,6 +50,16 @@ pub struct PlanInput {
     pub loads: Vec<LoadInput>,
 }
 
+impl PlanInput {
+    /// Reads what a plan is given.
+    ///
+    /// # Errors
+    /// `Worker.BadInput`: where, what was found, and what is allowed.
+    pub fn read(value: &Value) -> Result<Self, ActivityError> {
+        read_config(value).map_err(|fault| bad_input(vec![fault]))
+    }
+}
+
 /// The output of `etl.s3-plan`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlanOutput {
@@ -69,8 +80,8 @@ pub(crate) fn input_schema() -> Value {
 }
 
 /// Whether `config` can be read and names a loader of the catalogue.
-pub(crate) fn check(value: &Value, catalogue: &Catalogue) -> Result<(), Vec<ConfigFault>> {
-    let config: PlanConfig = read_config(value).map_err(|fault| vec![fault])?;
+pub(crate) fn check(activity: &Activity, catalogue: &Catalogue) -> Result<(), Vec<ConfigFault>> {
+    let config: PlanConfig = read_config(&activity.config).map_err(|fault| vec![fault])?;
     // A Map of one state machine runs 40 iterations at once; AWS documents no more.
     if !(1..=40).contains(&config.concurrency) {
         let message = format!("found {}; allowed is 1 to 40", config.concurrency);
@@ -108,12 +119,13 @@ impl S3Plan {
         catalogue: &Catalogue,
         activity: &Activity,
     ) -> Result<Self, SetUpError> {
-        let faults = check(&activity.config, catalogue).err().unwrap_or_default();
+        let faults = check(activity, catalogue).err().unwrap_or_default();
         let config = read_config::<PlanConfig>(&activity.config).ok();
         let Some(loader) = config.and_then(|config| loader(catalogue, &config.load)) else {
             return Err(SetUpError::new(activity, &faults));
         };
-        let config = LoadConfig::of(loader)?;
+        let config = LoadConfig::of(catalogue, loader)?;
+        let warehouse = catalogue.warehouses.get(&config.warehouse);
         Ok(Self {
             planner: Arc::new(Planner {
                 store: clients.s3,
@@ -122,6 +134,7 @@ impl S3Plan {
                     sns: clients.sns,
                 },
                 clock: Arc::new(SystemClock),
+                dialect: warehouse.map_or(Dialect::Redshift, Dialect::of),
                 config,
             }),
         })
@@ -147,6 +160,7 @@ pub(crate) struct Planner<S, N> {
     pub(crate) signals: N,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) config: LoadConfig,
+    pub(crate) dialect: Dialect,
 }
 
 impl<S: ObjectStore, N: Signals> Planner<S, N> {
@@ -157,15 +171,12 @@ impl<S: ObjectStore, N: Signals> Planner<S, N> {
     ) -> Result<PlanOutput, ActivityError> {
         let loads = match input.loads.is_empty() {
             true => self.config.loads.clone(),
-            false => input.loads,
+            false => self.said(input.loads)?,
         };
         if loads.is_empty() {
             let cause =
                 "there is nothing to plan: name `loads` in the input, or in the loader's config";
             return Err(ActivityError::permanent(Area::LOAD, cause));
-        }
-        for load in &loads {
-            load.check()?;
         }
         context
             .progress
@@ -186,6 +197,12 @@ impl<S: ObjectStore, N: Signals> Planner<S, N> {
         })
     }
 
+    /// The loads of an input, as the warehouse reads them; no two are one, since a
+    /// Map runs them side by side.
+    fn said(&self, loads: Vec<LoadInput>) -> Result<Vec<LoadInput>, ActivityError> {
+        standing::checked(loads, self.dialect).map_err(bad_input)
+    }
+
     /// Whether a run would find something. Of those that find nothing the
     /// metric is published here: no run of theirs does it.
     async fn is_due(&self, load: &LoadInput) -> Result<bool, ActivityError> {
@@ -197,7 +214,7 @@ impl<S: ObjectStore, N: Signals> Planner<S, N> {
             return Ok(true);
         }
         let waiting = plan::unprocessed(&files, now);
-        if let Err(error) = self.signals.publish(&load.table, waiting).await {
+        if let Err(error) = self.signals.publish(load.table.id(), waiting).await {
             tracing::warn!(%error, "the metrics were not published");
         }
         Ok(false)

@@ -161,7 +161,7 @@ fn machines(catalogue: &Catalogue, activity: &Activity) -> Vec<(String, String)>
             .replace("\"${MaxConcurrency}\"", &concurrency);
         return vec![(name, definition)];
     }
-    let Some(config) = loader(activity) else {
+    let Some(config) = loader(catalogue, activity) else {
         return Vec::new();
     };
     let drain = config.trigger.is_some().then(|| {
@@ -173,8 +173,9 @@ fn machines(catalogue: &Catalogue, activity: &Activity) -> Vec<(String, String)>
 }
 
 /// The config of a loader; none where it is another handler's.
-fn loader(activity: &Activity) -> Option<LoadConfig> {
-    let config = (activity.handler == S3_LOAD_HANDLER).then(|| LoadConfig::of(activity));
+fn loader(catalogue: &Catalogue, activity: &Activity) -> Option<LoadConfig> {
+    let is_loader = activity.handler == S3_LOAD_HANDLER;
+    let config = is_loader.then(|| LoadConfig::of(catalogue, activity));
     config.and_then(Result::ok)
 }
 
@@ -186,17 +187,13 @@ pub(crate) fn drain_machine(catalogue: &Catalogue, activity: &Activity) -> Strin
 
 /// The alarms about what waits, two for each table.
 fn alarms(catalogue: &Catalogue, activity: &Activity) -> Vec<Alarm> {
-    let Some(config) = loader(activity) else {
+    let Some(config) = loader(catalogue, activity) else {
         return Vec::new();
     };
     let Some(watch) = config.watch else {
         return Vec::new();
     };
-    let tables: BTreeSet<&str> = config
-        .loads
-        .iter()
-        .map(|load| load.table.as_str())
-        .collect();
+    let tables: BTreeSet<&str> = config.loads.iter().map(|load| load.table.id()).collect();
     let alarms = tables.into_iter().flat_map(|table| {
         let level = ("unprocessed", watch.for_, AlarmKind::Above(watch.above));
         let stuck = ("not-falling", watch.not_falling, AlarmKind::NotFalling);
@@ -213,7 +210,8 @@ fn alarms(catalogue: &Catalogue, activity: &Activity) -> Vec<Alarm> {
 
 /// Whether a loader of this warehouse loads by the procedure.
 fn calls(catalogue: &Catalogue, warehouse: &str) -> bool {
-    let mut loaders = catalogue.activities.values().filter_map(loader);
+    let activities = catalogue.activities.values();
+    let mut loaders = activities.filter_map(|activity| loader(catalogue, activity));
     loaders.any(|config| config.warehouse == warehouse && config.commit == Commit::Procedure)
 }
 

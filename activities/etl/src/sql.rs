@@ -35,7 +35,7 @@ const LOCKS: u8 = 32;
 /// is transient, and nothing of the failed one stays.
 pub(crate) fn load(batch: &Batch, copy_role: Option<&str>) -> Vec<String> {
     let id = &batch.id;
-    let table = &batch.input.table;
+    let table = batch.input.table.id();
     vec![
         format!("LOCK TABLE {}", lock(table)),
         format!("CREATE TEMP TABLE {STAGING} ({FILE})"),
@@ -63,7 +63,7 @@ pub(crate) fn call(batch: &Batch, copy_role: Option<&str>) -> Vec<String> {
     let input = &batch.input;
     let arguments = [
         batch.id.clone(),
-        input.table.clone(),
+        input.table.sql(),
         columns(input),
         format!("s3://{}/{}", input.bucket, batch.list_key()),
         format!("s3://{}/{}", input.bucket, batch.manifest_key()),
@@ -73,7 +73,7 @@ pub(crate) fn call(batch: &Batch, copy_role: Option<&str>) -> Vec<String> {
     ];
     let arguments = arguments.map(|argument| literal(&argument));
     vec![
-        format!("LOCK TABLE {}", lock(&input.table)),
+        format!("LOCK TABLE {}", lock(input.table.id())),
         format!("CALL stepfleet.load_batch({})", arguments.join(", ")),
     ]
 }
@@ -96,10 +96,11 @@ fn lock_table(number: u8) -> String {
     format!("stepfleet.lock_{number:02}")
 }
 
-/// Divides by zero if the batch, or any file of it, is in the ledger.
+/// Divides by zero if the batch, or any file of it, is in the ledger. Loaders of
+/// before have ledgered tables as they were spelt.
 fn guard(id: &str, table: &str) -> String {
     format!(
-        "SELECT 1 / (CASE WHEN EXISTS (SELECT 1 FROM stepfleet.ledger WHERE batch_id = '{id}') OR EXISTS (SELECT 1 FROM stepfleet.ledger l JOIN {STAGING} s ON l.bucket = s.bucket AND l.object_key = s.object_key AND l.etag = s.etag WHERE l.table_name = '{table}') THEN 0 ELSE 1 END)"
+        "SELECT 1 / (CASE WHEN EXISTS (SELECT 1 FROM stepfleet.ledger WHERE batch_id = '{id}') OR EXISTS (SELECT 1 FROM stepfleet.ledger l JOIN {STAGING} s ON l.bucket = s.bucket AND l.object_key = s.object_key AND l.etag = s.etag WHERE lower(l.table_name) = '{table}') THEN 0 ELSE 1 END)"
     )
 }
 
@@ -107,7 +108,7 @@ fn copy(batch: &Batch, copy_role: Option<&str>) -> String {
     let input = &batch.input;
     format!(
         "COPY {}{} FROM 's3://{}/{}' IAM_ROLE {} MANIFEST {}",
-        input.table,
+        input.table.sql(),
         columns(input),
         input.bucket,
         batch.manifest_key(),
@@ -164,11 +165,12 @@ pub(crate) fn ddl() -> Vec<String> {
     statements
 }
 
-/// The ledger's rows of `count` keys, bound as `key0`...
+/// The ledger's rows of `count` keys, bound as `key0`..., whatever the spelling of
+/// the table that loaders of before have noted.
 pub(crate) fn ledger(count: usize) -> String {
     let keys: Vec<String> = (0..count).map(|at| format!(":key{at}")).collect();
     format!(
-        "SELECT batch_id, object_key, etag, dt, CASE WHEN verified THEN 1 ELSE 0 END, bytes FROM stepfleet.ledger WHERE table_name = :table_name AND bucket = :bucket AND object_key IN ({})",
+        "SELECT batch_id, object_key, etag, dt, CASE WHEN verified THEN 1 ELSE 0 END, bytes FROM stepfleet.ledger WHERE lower(table_name) = :table_name AND bucket = :bucket AND object_key IN ({})",
         keys.join(", ")
     )
 }
@@ -232,7 +234,7 @@ mod tests {
         assert_eq!(
             load(&one, Some("arn:x"))[COPY],
             format!(
-                "COPY public.t (a, b) FROM 's3://land/p/manifests/{}.json' IAM_ROLE 'arn:x' MANIFEST FORMAT CSV IGNOREHEADER 1 GZIP",
+                "COPY \"public\".\"t\" (a, b) FROM 's3://land/p/manifests/{}.json' IAM_ROLE 'arn:x' MANIFEST FORMAT CSV IGNOREHEADER 1 GZIP",
                 one.id
             )
         );
@@ -256,7 +258,7 @@ mod tests {
         assert_eq!(
             call,
             format!(
-                "CALL stepfleet.load_batch('{id}', 'public.t', ' (a, b)', 's3://land/p/manifests/{id}.files.json', 's3://land/p/manifests/{id}.json', 'FORMAT JSON ''auto'' GZIP', '''arn:''''x''', '2026-01-02')"
+                "CALL stepfleet.load_batch('{id}', '\"public\".\"t\"', ' (a, b)', 's3://land/p/manifests/{id}.files.json', 's3://land/p/manifests/{id}.json', 'FORMAT JSON ''auto'' GZIP', '''arn:''''x''', '2026-01-02')"
             )
         );
         let made = procedure();

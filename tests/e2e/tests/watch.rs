@@ -103,10 +103,9 @@ async fn alarms_go_off_over_a_backlog_and_are_over_when_it_falls() {
     };
     let _worker = world.worker("load", "only").await;
 
-    // Somebody else holds the table: runs find files and load none.
+    // Somebody else holds the prefix: runs find files and load none.
     target.land(&BACKLOG).await;
-    let lease = format!("late/leases/{}.json", target.table());
-    let (bucket, key) = (world.fleet(), &lease);
+    let (bucket, key) = (world.fleet(), "late/leases/incoming.json");
     let put = world.s3.put_object().bucket(bucket).key(key);
     put.send().await.expect("a lease");
     watched.until([StateValue::Alarm, StateValue::Alarm]).await;

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use aws_config::SdkConfig;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use serde_json::Value;
 use stepfleet_activity::HandlerSpec;
 use stepfleet_activity::catalogue::{Activity, Catalogue};
-use stepfleet_etl::{Clients, S3Load, S3Plan, setup};
+use stepfleet_etl::{Clients, LoadInput, PlanInput, S3Load, S3Plan, setup};
 use stepfleet_worker::cli::{App, BoxActivity, CommandCall, SetupOptions};
 use stepfleet_worker::{BoxError, handler_fn};
 
@@ -138,10 +139,12 @@ fn s3_plan(
     activity: &Activity,
 ) -> Result<BoxActivity, BoxError> {
     let plan = S3Plan::new(clients(aws), catalogue, activity)?;
-    Ok(BoxActivity::new(handler_fn(move |input, context| {
-        let plan = plan.clone();
-        async move { plan.run(input, context).await }
-    })))
+    Ok(BoxActivity::new(handler_fn(
+        move |input: Value, context| {
+            let plan = plan.clone();
+            async move { plan.run(PlanInput::read(&input)?, context).await }
+        },
+    )))
 }
 
 fn s3_load(
@@ -150,8 +153,10 @@ fn s3_load(
     activity: &Activity,
 ) -> Result<BoxActivity, BoxError> {
     let load = S3Load::new(clients(aws), catalogue, activity)?;
-    Ok(BoxActivity::new(handler_fn(move |input, context| {
-        let load = load.clone();
-        async move { load.run(input, context).await }
-    })))
+    Ok(BoxActivity::new(handler_fn(
+        move |input: Value, context| {
+            let load = load.clone();
+            async move { load.run(LoadInput::read(&input)?, context).await }
+        },
+    )))
 }

@@ -83,7 +83,7 @@ impl Catalogue {
     }
 
     fn check_config(&self, activity: &Activity, spec: HandlerSpec, path: &str) -> Vec<Fault> {
-        let Err(faults) = (spec.check_config)(&activity.config, self) else {
+        let Err(faults) = (spec.check_config)(activity, self) else {
             return Vec::new();
         };
         let at = |fault: ConfigFault| {

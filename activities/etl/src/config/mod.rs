@@ -1,6 +1,7 @@
 //! The loader's settings in the catalogue: as written, and as checked.
 
-mod standing;
+mod overlap;
+pub(crate) mod standing;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use stepfleet_activity::catalogue::{Activity, WarehouseTarget, not_one_of, read_
 use stepfleet_activity::{Catalogue, ConfigFault};
 
 use crate::input::LoadInput;
+use crate::table::Dialect;
 use standing::{RawTrigger, RawWatch};
 pub use standing::{TriggerConfig, WatchConfig};
 
@@ -115,7 +117,8 @@ struct RawConfig {
     notify: Option<RawNotify>,
     /// What is always loaded, each as the input of a run: for `trigger`, `watch` and `etl.s3-plan`.
     #[serde(default)]
-    loads: Vec<LoadInput>,
+    #[schemars(with = "Vec<LoadInput>")]
+    loads: Vec<Value>,
     /// What wakes the loader for new files, beside a schedule: `etl-worker trigger`.
     trigger: Option<RawTrigger>,
     /// Alarms about what waits, for each table of `loads`: `etl-worker setup` makes them.
@@ -211,8 +214,19 @@ pub struct Notify {
 
 impl LoadConfig {
     /// Of an activity whose handler is the loader.
-    pub(crate) fn of(activity: &Activity) -> Result<Self, SetUpError> {
-        Self::read(&activity.config).map_err(|faults| SetUpError::new(activity, &faults))
+    pub(crate) fn of(catalogue: &Catalogue, activity: &Activity) -> Result<Self, SetUpError> {
+        let read = Self::read(&activity.config);
+        let read = read.and_then(|config| config.on(catalogue));
+        read.map_err(|faults| SetUpError::new(activity, &faults))
+    }
+
+    /// With the names as its warehouse reads them. Whether there is this warehouse
+    /// is another question.
+    fn on(mut self, catalogue: &Catalogue) -> Result<Self, Vec<ConfigFault>> {
+        if let Some(warehouse) = catalogue.warehouses.get(&self.warehouse) {
+            self.loads = standing::checked(self.loads, Dialect::of(warehouse))?;
+        }
+        Ok(self)
     }
 
     /// Reads and checks `config`.
@@ -227,10 +241,11 @@ impl LoadConfig {
         let least = Duration::from_secs(5);
         let lease = duration("lease", &raw.lease, least..=DAY, &mut faults);
         let notify = raw.notify.map(|raw| raw.check(&mut faults));
-        standing::loads(&raw.loads, &mut faults);
+        let is_any = !raw.loads.is_empty();
+        let loads = standing::loads(&raw.loads, &mut faults);
         let trigger = raw.trigger.map(|raw| raw.check(&mut faults));
         let watch = raw.watch.map(|raw| raw.check(&mut faults));
-        if raw.loads.is_empty() && (trigger.is_some() || watch.is_some()) {
+        if !is_any && (trigger.is_some() || watch.is_some()) {
             let message = "found none; `trigger` and `watch` are about these".to_owned();
             faults.push(fault("loads", message));
         }
@@ -241,7 +256,7 @@ impl LoadConfig {
             commit: raw.commit,
             isolate_attempts: raw.isolate.attempts,
             notify,
-            loads: raw.loads,
+            loads,
             trigger,
             watch,
             warehouse: raw.warehouse,
@@ -305,9 +320,10 @@ pub(crate) fn schema() -> Value {
     schemars::schema_for!(RawConfig).to_value()
 }
 
-/// Whether `config` can be read, and its warehouse is one of the catalogue's.
-pub(crate) fn check(value: &Value, catalogue: &Catalogue) -> Result<(), Vec<ConfigFault>> {
-    let config = LoadConfig::read(value)?;
+/// Whether `config` can be read, its warehouse is one of the catalogue's, and its
+/// loads are nobody else's.
+pub(crate) fn check(activity: &Activity, catalogue: &Catalogue) -> Result<(), Vec<ConfigFault>> {
+    let config = LoadConfig::read(&activity.config)?.on(catalogue)?;
     if let Some(warehouse) = catalogue.warehouses.get(&config.warehouse) {
         let postgres = matches!(warehouse.target, WarehouseTarget::Postgres { .. });
         if postgres && config.commit == Commit::Procedure {
@@ -316,7 +332,12 @@ pub(crate) fn check(value: &Value, catalogue: &Catalogue) -> Result<(), Vec<Conf
                     .to_owned();
             return Err(vec![fault("commit", message)]);
         }
-        return Ok(());
+        let faults = overlap::with_others(activity, &config, catalogue);
+        return if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(faults)
+        };
     }
     let known = catalogue.warehouses.keys().map(String::as_str);
     let named = ("warehouse", config.warehouse.as_str());
@@ -413,7 +434,8 @@ mod tests {
             &json!({"warehouse": "", "max_files": 0, "max_bytes": "x", "settle": "soon", "lease": "1s",
                 "isolate": {"attempts": 0}, "notify": {"topic": "alerts", "failed_files": 0},
                 "loads": [{"bucket": "land", "table": "t", "format": "csv"},
-                    {"bucket": "land", "table": "public.t", "format": "csv"}],
+                    {"bucket": "land", "table": "public.t", "format": "csv", "columns": ["a", "A"]},
+                    {"bucket": "land", "table": "public.t", "format": "csw"}],
                 "trigger": {"queue": "events", "debounce": "1h"},
                 "watch": {"topic": "alerts", "for": "90s", "not_falling": "2days"}}),
         )
@@ -430,8 +452,9 @@ mod tests {
                 "lease",
                 "notify.topic",
                 "notify.failed_files",
-                "loads[0]",
-                "loads[1]",
+                "loads[0].table",
+                "loads[1].columns[1]",
+                "loads[2].format",
                 "trigger.queue",
                 "trigger.debounce",
                 "watch.topic",

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use stepfleet_activity::ConfigFault;
+use stepfleet_activity::catalogue::read_config;
 
-use super::{arn, duration, fault};
+use super::{arn, duration, fault, overlap};
 use crate::input::LoadInput;
+use crate::table::Dialect;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -117,17 +120,51 @@ impl RawWatch {
     }
 }
 
-/// Each as the input of a run, and no two of one bucket and prefix: an event
-/// belongs to one load.
-pub(super) fn loads(loads: &[LoadInput], faults: &mut Vec<ConfigFault>) {
+/// Each as the input of a run; gives those that are.
+pub(super) fn loads(loads: &[Value], faults: &mut Vec<ConfigFault>) -> Vec<LoadInput> {
+    let mut read = Vec::with_capacity(loads.len());
     for (at, load) in loads.iter().enumerate() {
-        if let Err(error) = load.check() {
-            faults.push(fault(&format!("loads[{at}]"), error.cause().to_owned()));
+        let mut say = |fault: ConfigFault| faults.push(of_load(at, fault));
+        match read_config::<LoadInput>(load) {
+            Ok(load) => {
+                load.faults().into_iter().for_each(&mut say);
+                read.push(load);
+            }
+            Err(fault) => say(fault),
         }
-        let same = |other: &&LoadInput| other.bucket == load.bucket && other.prefix == load.prefix;
-        if loads[..at].iter().any(|other| same(&other)) {
-            let message = format!("s3://{}/{} is loaded twice", load.bucket, load.prefix);
-            faults.push(fault(&format!("loads[{at}]"), message));
+    }
+    read
+}
+
+/// The loads of a config or an input as their warehouse reads them: each is one,
+/// and no two are one.
+pub(crate) fn checked(
+    loads: Vec<LoadInput>,
+    dialect: Dialect,
+) -> Result<Vec<LoadInput>, Vec<ConfigFault>> {
+    let (mut read, mut faults) = (Vec::with_capacity(loads.len()), Vec::new());
+    for (at, load) in loads.into_iter().enumerate() {
+        let own = load.faults().into_iter();
+        faults.extend(own.map(|fault| of_load(at, fault)));
+        match load.on(dialect) {
+            Ok(load) => read.push(load),
+            Err(fault) => faults.push(of_load(at, fault)),
         }
+    }
+    if faults.is_empty() {
+        faults = overlap::among(&read);
+    }
+    if faults.is_empty() {
+        Ok(read)
+    } else {
+        Err(faults)
+    }
+}
+
+fn of_load(at: usize, fault: ConfigFault) -> ConfigFault {
+    let dot = if fault.path.is_empty() { "" } else { "." };
+    ConfigFault {
+        path: format!("loads[{at}]{dot}{}", fault.path),
+        ..fault
     }
 }

@@ -283,6 +283,70 @@ async fn a_server_is_taken_by_its_certificate_and_its_name() {
     machine.end().await;
 }
 
+/// One table, whatever its spelling and whoever has noted it; and the two tables
+/// that PostgreSQL has where a name is quoted in capitals.
+#[tokio::test]
+async fn a_table_has_one_ledger_however_it_is_spelt() {
+    let machine = Machine::start().await;
+    let target = machine.target("127.0.0.1", "").await;
+    target.set_up().await.expect("a ledger");
+    machine
+        .say(
+            "CREATE TABLE public.casey (a int); CREATE TABLE public.\"Casey\" (a int); \
+             CREATE TABLE public.\"user\" (a int); CREATE TABLE public.\"a-b c\" (a int)",
+        )
+        .await;
+    let spelt = |table: &str, key: &str| {
+        let file = Object {
+            key: key.to_owned(),
+            etag: "e".to_owned(),
+            size: 2,
+            modified: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let input = input(&json!({"table": table}));
+        let input = input.on(crate::table::Dialect::Postgres).expect("a table");
+        Batch::new(&input, vec![file], "2026-01-01".to_owned())
+    };
+    let load = async |table: &str, key: &str| {
+        let loaded = target.load(&spelt(table, key), b"1\n".to_vec()).await;
+        loaded.expect("an answer")
+    };
+    let (loaded, already) = (FileOutcome::Loaded(1), FileOutcome::Already);
+    for (table, want) in [
+        ("public.casey", &loaded),
+        ("Public.Casey", &already),
+        ("\"public\".\"casey\"", &already),
+        ("public.\"Casey\"", &loaded),
+        ("public.user", &loaded),
+        ("public.\"a-b c\"", &loaded),
+    ] {
+        assert_eq!(load(table, "one.csv").await, *want, "{table}");
+    }
+
+    // As loaders of before have noted it: among other tables, and never in quotes.
+    machine
+        .say(
+            "INSERT INTO stepfleet.files (table_name, bucket, object_key, etag, batch_id, bytes, dt) \
+             SELECT name, 'land', 'old.csv', 'e', 'b', 1, '2026-01-01' \
+             FROM unnest(ARRAY['PUBLIC.Casey', 'Public.aaa', 'public.zzz', 'A.b']) name",
+        )
+        .await;
+    let known = async |table: &str| {
+        let batch = spelt(table, "old.csv");
+        let keys = ["one.csv".to_owned(), "old.csv".to_owned()];
+        let rows = target.ledger(batch.input.table.id(), "land", &keys).await;
+        let keys = rows.expect("rows").into_iter().map(|row| row.key);
+        let mut keys: Vec<String> = keys.collect();
+        keys.sort_unstable();
+        keys
+    };
+    assert_eq!(known("public.CASEY").await, ["old.csv", "one.csv"]);
+    assert_eq!(known("public.\"Casey\"").await, ["one.csv"]);
+    assert_eq!(known("public.aaa").await, ["old.csv"]);
+    assert_eq!(known("public.nobody").await, [""; 0]);
+    machine.end().await;
+}
+
 #[tokio::test]
 async fn a_rotation_is_survived() {
     let machine = Machine::start().await;

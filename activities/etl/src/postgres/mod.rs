@@ -42,8 +42,17 @@ const NOTE: &str = "INSERT INTO stepfleet.files (table_name, bucket, object_key,
 const COUNT: &str = "UPDATE stepfleet.files SET loaded_rows = $5 \
     WHERE table_name = $1 AND bucket = $2 AND object_key = $3 AND etag = $4";
 
-const KNOWN: &str = "SELECT batch_id, object_key, etag, dt, bytes FROM stepfleet.files \
-    WHERE table_name = $1 AND bucket = $2 AND object_key = ANY($3)";
+/// Loaders of before have noted tables as they were spelt, never with quotes. The
+/// names that are there are found from one to the next, each by a look into the
+/// key: its first column is the table, so that a condition on what is made of it
+/// would read all of it.
+const KNOWN: &str = "WITH RECURSIVE names(name) AS ( \
+    SELECT min(table_name) FROM stepfleet.files UNION ALL \
+    SELECT (SELECT min(table_name) FROM stepfleet.files WHERE table_name > name) \
+    FROM names WHERE name IS NOT NULL) \
+    SELECT batch_id, object_key, etag, dt, bytes FROM stepfleet.files WHERE bucket = $2 \
+    AND object_key = ANY($3) AND table_name IN (SELECT name FROM names WHERE \
+    CASE WHEN strpos(name, '\"') > 0 THEN name ELSE lower(name) END = $1)";
 
 impl Postgres {
     /// Makes the ledger, if it is not there.
@@ -144,7 +153,7 @@ async fn once(
         .execute(
             NOTE,
             &[
-                &input.table,
+                &input.table.id(),
                 &input.bucket,
                 &file.key,
                 &file.etag,
@@ -172,10 +181,9 @@ async fn once(
     let rows = sink.finish().await?;
     let records = records.saturating_sub(u64::from(input.header));
     let count = i64::try_from(rows).unwrap_or(i64::MAX);
-    let file = [&input.table, &input.bucket, &file.key, &file.etag];
-    let [table, bucket, key, etag] = file;
+    let (table, bucket) = (input.table.id(), &input.bucket);
     transaction
-        .execute(COUNT, &[table, bucket, key, etag, &count])
+        .execute(COUNT, &[&table, bucket, &file.key, &file.etag, &count])
         .await?;
     Ok(Some(Sent { records, rows }))
 }
@@ -192,7 +200,8 @@ fn copy(input: &LoadInput) -> Answer<String> {
     };
     Ok(format!(
         "COPY {}{columns} FROM STDIN (FORMAT csv, HEADER {})",
-        input.table, input.header
+        input.table.sql(),
+        input.header
     ))
 }
 

@@ -18,11 +18,11 @@ fn the_copy_says_what_the_input_says() {
     for (more, want) in [
         (
             json!({}),
-            "COPY public.t FROM STDIN (FORMAT csv, HEADER false)",
+            "COPY \"public\".\"t\" FROM STDIN (FORMAT csv, HEADER false)",
         ),
         (
             json!({"header": true, "gzip": true, "columns": ["a", "b"]}),
-            "COPY public.t (a, b) FROM STDIN (FORMAT csv, HEADER true)",
+            "COPY \"public\".\"t\" (a, b) FROM STDIN (FORMAT csv, HEADER true)",
         ),
     ] {
         assert_eq!(copy(&input(&more)).expect("a COPY"), want);

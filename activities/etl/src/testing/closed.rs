@@ -5,7 +5,8 @@ use stepfleet_activity::Class;
 use tokio::time::{Duration, Instant};
 
 use super::faulty::{Dies, execution, run_with, tick};
-use super::world::{World, input, lock};
+use super::world::{World, lock};
+use crate::lease::LEASE;
 use crate::outside::{At, PutIf};
 
 const FILE: (&str, &str) = ("a.csv", "1,10\n");
@@ -68,7 +69,7 @@ async fn nothing_is_cancelled_once_another_attempt_has_the_lease() {
     let look = first_look().await;
     let world = world();
     world.before("get", |world| {
-        let key = format!("p/leases/{}.json", input().table);
+        let key = format!("p/leases/{LEASE}");
         let at = At {
             bucket: "land",
             key: &key,

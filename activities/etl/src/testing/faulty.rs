@@ -18,7 +18,7 @@ use crate::outside::{
     Warehouse,
 };
 use crate::parts::CopyLimits;
-use crate::{LoadConfig, LoadOutput};
+use crate::{LoadConfig, LoadInput, LoadOutput};
 
 /// When the worker dies, if it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -277,7 +277,15 @@ pub(super) async fn run_with(world: &World, max_files: u64, how: (Attempt, Dies)
 
 /// Runs the loader once with these settings.
 pub(super) async fn run_as(world: &World, settings: Value, how: (Attempt, Dies)) -> Run {
-    let (attempt, dies) = how;
+    run_of(world, (&input(), settings), how).await
+}
+
+/// Runs the loader once for this input, with these settings.
+pub(super) async fn run_of(
+    world: &World,
+    (input, settings): (&LoadInput, Value),
+    (attempt, dies): (Attempt, Dies),
+) -> Run {
     let faulty = Faulty::new(world, dies);
     let mut config = json!({"warehouse": "main", "settle": "10s", "lease": "5m"});
     if let (Value::Object(config), Value::Object(settings)) = (&mut config, settings) {
@@ -300,12 +308,11 @@ pub(super) async fn run_as(world: &World, settings: Value, how: (Attempt, Dies))
         heartbeat_interval: Duration::from_secs(20),
         progress: Default::default(),
     };
-    let input = input();
     let one_by_one = lock(&world.db).one_by_one;
     let result = if one_by_one {
-        until_death(&faulty, loader.run_one_by_one(&input, &context)).await
+        until_death(&faulty, loader.run_one_by_one(input, &context)).await
     } else {
-        until_death(&faulty, loader.run(&input, &context)).await
+        until_death(&faulty, loader.run(input, &context)).await
     };
     let calls = faulty.calls();
     Run { result, calls }

@@ -7,5 +7,6 @@ mod faulty;
 mod isolation;
 mod planning;
 mod reprocessing;
+mod spelling;
 mod statements;
 mod world;

@@ -9,6 +9,7 @@ use super::faulty::{Dies, Faulty};
 use super::world::World;
 use crate::outside::{At, PutIf};
 use crate::plan_loads::Planner;
+use crate::table::Dialect;
 use crate::{LoadConfig, LoadInput, PlanInput, PlanOutput};
 
 fn load(prefix: &str) -> LoadInput {
@@ -44,6 +45,7 @@ async fn plan(
         signals: faulty,
         clock: world.clock.clone(),
         config: LoadConfig::read(&config).expect("a config"),
+        dialect: Dialect::Redshift,
     };
     planner.run(input, &context).await
 }
@@ -80,7 +82,7 @@ async fn nothing_to_plan_is_said() {
     assert_eq!(error.class(), Class::Permanent);
     assert!(error.cause().contains("name `loads`"), "{error}");
     let mut wrong = load("a/");
-    wrong.table = "t".to_owned();
+    wrong.prefix = "a".to_owned();
     let input = PlanInput { loads: vec![wrong] };
     let error = plan(&world, &[], input).await.expect_err("no table");
     assert_eq!(error.name(), "Worker.BadInput");

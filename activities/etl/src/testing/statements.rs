@@ -59,6 +59,13 @@ impl Db {
         rows.map(|(_, row)| row.as_str()).collect()
     }
 
+    /// Notes all that was loaded under another spelling, as loaders of before did.
+    pub(super) fn spell_ledger(&mut self, table: &str) {
+        for (of, _) in &mut self.ledger {
+            table.clone_into(of);
+        }
+    }
+
     pub(super) fn ledger_len(&self) -> usize {
         self.ledger.len()
     }
@@ -98,7 +105,7 @@ impl World {
             db.loads.push(Load {
                 batch_id: batch.id.clone(),
                 token: token.to_owned(),
-                table: batch.input.table.clone(),
+                table: batch.input.table.id().to_owned(),
                 dt: batch.dt.clone(),
                 manifest: batch.manifest_key(),
                 list: batch.list_key(),
@@ -200,7 +207,7 @@ impl World {
         let mut db = lock(&self.db);
         let there = db.ledger.iter().any(|(table, row)| {
             let same = |new: &LedgerRow| new.key == row.key && new.etag == row.etag;
-            row.batch_id == load.batch_id || (*table == load.table && staged.iter().any(same))
+            row.batch_id == load.batch_id || (is_of(table, &load.table) && staged.iter().any(same))
         });
         if there && db.procedure {
             return Ok(());
@@ -246,7 +253,7 @@ impl World {
         let (file, input) = (&batch.files[0], &batch.input);
         let mut db = lock(&self.db);
         let there = db.ledger.iter().any(|(table, row)| {
-            *table == input.table && row.key == file.key && row.etag == file.etag
+            is_of(table, input.table.id()) && row.key == file.key && row.etag == file.etag
         });
         if there {
             return FileOutcome::Already;
@@ -266,7 +273,7 @@ impl World {
         }
         let rows = body
             .lines()
-            .map(|row| (input.table.clone(), row.to_owned()));
+            .map(|row| (input.table.id().to_owned(), row.to_owned()));
         let rows: Vec<_> = rows.collect();
         let count = rows.len() as u64;
         db.rows.extend(rows);
@@ -278,14 +285,14 @@ impl World {
             bytes: file.size,
             verified: true,
         };
-        db.ledger.push((input.table.clone(), row));
+        db.ledger.push((input.table.id().to_owned(), row));
         FileOutcome::Loaded(count)
     }
 
     pub(super) fn ledger(&self, table: &str, keys: &[String]) -> Vec<LedgerRow> {
         let db = lock(&self.db);
         let rows = db.ledger.iter();
-        rows.filter(|(of, row)| of == table && keys.contains(&row.key))
+        rows.filter(|(of, row)| is_of(of, table) && keys.contains(&row.key))
             .map(|(_, row)| row.clone())
             .collect()
     }
@@ -327,6 +334,11 @@ impl World {
             row.verified |= row.batch_id == batch_id;
         }
     }
+}
+
+/// A table of the ledger, which loaders of before have noted as it was spelt.
+fn is_of(noted: &str, table: &str) -> bool {
+    noted.to_ascii_lowercase() == table
 }
 
 fn staged(line: &str, dt: &str) -> LedgerRow {

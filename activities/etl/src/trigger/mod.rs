@@ -73,7 +73,7 @@ impl Trigger {
         catalogue: &Catalogue,
         activity: &Activity,
     ) -> Result<Option<Self>, SetUpError> {
-        let config = LoadConfig::of(activity)?;
+        let config = LoadConfig::of(catalogue, activity)?;
         let Some(trigger) = config.trigger else {
             return Ok(None);
         };

@@ -30,7 +30,7 @@ impl Wake {
     /// The same for every event of the window, whoever sees it: at most 80
     /// characters of the allowed ones.
     pub(crate) fn name(&self, load: &LoadInput) -> String {
-        let id = digest(&[&load.bucket, &load.prefix, &load.table]);
+        let id = digest(&[&load.bucket, &load.prefix, load.table.id()]);
         format!("s3-{}-{}", &id[..16], self.due.as_second())
     }
 }
