@@ -10,14 +10,13 @@ use stepfleet_activity::{ActivityError, Clock};
 use crate::batch::{Batch, digest};
 use crate::config::Notify;
 use crate::input::LoadInput;
+use crate::keys::{self, FAILED};
 use crate::lease::Lease;
 use crate::outside::{
     Answer, At, BadFile, Conditional, Notice, Object, ObjectStore, PutIf, Signals, To,
 };
 use crate::parts::{self, CopyLimits, Original};
 
-/// The folder of the files that cannot be loaded.
-pub(crate) const FAILED: &str = "failed";
 /// What the warehouse keeps of a file's name (`file_name` of
 /// `SYS_LOAD_ERROR_DETAIL`, `filename` of `STL_LOAD_ERRORS`).
 const NAME_KEPT: usize = 256;
@@ -196,10 +195,7 @@ impl<S: ObjectStore, N: Signals> SetAside<'_, S, N> {
         });
         let body = format!("{body:#}\n").into_bytes();
         let written = self.store.put(report, body, PutIf::Absent).await?;
-        let incoming = self.input.key("incoming", "");
-        let key = &reject.file.key;
-        let rest = key.strip_prefix(&incoming).unwrap_or(key);
-        let to = self.input.key(FAILED, &format!("{id}/{rest}"));
+        let to = keys::failed(self.input, &id, &reject.file.key);
         let original = Original {
             at: self.from(&reject.file),
             etag: &reject.file.etag,

@@ -7,6 +7,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use stepfleet_activity::{ActivityError, Area};
 
 use crate::input::LoadInput;
+use crate::keys;
 use crate::lease::Lease;
 use crate::outside::{At, Conditional, LedgerRow, Loaded, ObjectStore, State, To, Warehouse};
 use crate::parts::{self, CopyLimits, Original};
@@ -106,11 +107,7 @@ impl<S: ObjectStore> Mover<'_, S> {
     /// Copies to `processed/`, then deletes; an object that was replaced is a
     /// new file and stays.
     async fn put_away(&self, row: &LedgerRow) -> Result<bool, ActivityError> {
-        let incoming = self.input.key("incoming", "");
-        let rest = row.key.strip_prefix(&incoming).unwrap_or(&row.key);
-        let to = self
-            .input
-            .key("processed", &format!("{}/{}/{rest}", row.dt, row.batch_id));
+        let to = keys::processed(self.input, row);
         let from = At {
             bucket: &self.input.bucket,
             key: &row.key,

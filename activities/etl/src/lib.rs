@@ -10,6 +10,7 @@ mod failed;
 mod finish;
 mod input;
 mod isolate;
+mod keys;
 mod lease;
 mod load;
 mod metrics;

@@ -103,6 +103,9 @@ fn line(file: &Reprocessed) -> String {
         Fate::Superseded => {
             "left, since a file of its name was loaded after it had failed: delete it, or upload it under a new name:"
         }
+        Fate::Nameless => {
+            "stays in failed/, since its report, which has its whole name, is missing:"
+        }
         Fate::Gone => "gone meanwhile:",
     };
     let said = |field: &str| {

@@ -5,6 +5,7 @@ mod closed;
 mod crash;
 mod faulty;
 mod isolation;
+mod long_keys;
 mod planning;
 mod reprocessing;
 mod spelling;

@@ -12,6 +12,7 @@ use stepfleet_activity::{Class, Clock as _, VirtualClock};
 use super::statements::Db;
 use crate::LoadInput;
 use crate::call::CallError;
+use crate::keys;
 use crate::outside::{
     Answer, At, Conditional, Notice, Object, Part, PutIf, To, Unprocessed, Upload,
 };
@@ -90,7 +91,11 @@ impl World {
     }
 
     pub(super) fn remove(&self, name: &str) {
-        lock(&self.objects).remove(&format!("p/incoming/{name}"));
+        self.remove_key(&format!("p/incoming/{name}"));
+    }
+
+    pub(super) fn remove_key(&self, key: &str) {
+        lock(&self.objects).remove(key);
     }
 
     /// Lets `hook` happen just before the next call of that name.
@@ -148,7 +153,8 @@ impl World {
         assert_eq!(moved.len(), files.len(), "{what}: moved {moved:?}");
         for (name, body) in files {
             let there = moved.iter().any(|key| {
-                key.splitn(3, '/').nth(2) == Some(name)
+                let found = key.splitn(3, '/').nth(2);
+                found.is_some_and(|found| keys::is_name_of(found, name))
                     && self.body(&format!("p/processed/{key}")).as_deref() == Some(body.as_bytes())
             });
             assert!(there, "{what}: {name} is not among {moved:?}");
@@ -179,6 +185,7 @@ impl World {
     fn write(&self, key: &str, body: Vec<u8>) -> String {
         let modified = self.clock.now();
         let etag = hex::encode(&Sha256::digest(&body)[..16]);
+        assert!(key.len() <= keys::LONGEST, "KeyTooLongError: {key}");
         let stored = Stored {
             body,
             modified,
