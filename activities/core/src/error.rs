@@ -7,8 +7,9 @@ use serde::Serialize;
 /// `SendTaskFailure` takes at most this many characters of `error`
 /// (Step Functions API reference, SendTaskFailure).
 pub(crate) const MAX_ERROR: usize = 256;
-/// `SendTaskFailure` takes at most this many characters of `cause`.
-pub(crate) const MAX_CAUSE: usize = 32_768;
+/// `SendTaskFailure` takes 32,768 characters of `cause`, and so does the execution
+/// that ends with it: what is left is for what a state machine puts before it.
+pub(crate) const MAX_CAUSE: usize = 32_000;
 
 /// Failures that the worker itself reports. They are public API: state machines
 /// name them in `ErrorEquals`, which knows no wildcards.
@@ -134,7 +135,7 @@ impl ActivityError {
         &self.name
     }
 
-    /// What a person reads: at most 32,768 bytes.
+    /// What a person reads: at most 32,000 bytes.
     pub fn cause(&self) -> &str {
         &self.cause
     }
@@ -218,10 +219,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn long_names_and_causes_keep_all_that_fits(name in long(256), cause in long(32_768)) {
+        fn long_names_and_causes_keep_all_that_fits(name in long(256), cause in long(MAX_CAUSE)) {
             let error = ActivityError::named(&name, Class::Permanent, &cause);
             prop_assert!(is_cut_well(&name, error.name(), 256), "{}", error.name());
-            prop_assert!(is_cut_well(&cause, error.cause(), 32_768));
+            prop_assert!(is_cut_well(&cause, error.cause(), MAX_CAUSE));
         }
 
         #[test]

@@ -138,7 +138,7 @@ pub fn plan(catalogue: &Catalogue, role_arn: Option<&str>) -> Vec<SetupStep> {
 }
 
 /// The state machines that drive an activity, by name.
-fn machines(catalogue: &Catalogue, activity: &Activity) -> Vec<(String, String)> {
+pub(crate) fn machines(catalogue: &Catalogue, activity: &Activity) -> Vec<(String, String)> {
     let name = format!("{}-{}", catalogue.fleet, activity.name);
     if activity.handler == S3_PLAN_HANDLER {
         let Ok(config) = read_config::<PlanConfig>(&activity.config) else {

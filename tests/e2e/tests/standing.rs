@@ -107,7 +107,7 @@ async fn a_plan_runs_what_has_something_to_do_and_says_what_failed() {
     nowhere["table"] = json!("public.nowhere");
     let input = json!({"loads": [nowhere, idle.input()]});
     let execution = world.start_execution("all", &input).await;
-    assert_eq!(world.failed(&execution, LONG).await, "LoadFailed");
+    assert_eq!(world.failed(&execution, LONG).await, "Load.Permanent");
     idle.assert_loaded_once("beside one that failed").await;
     assert_eq!(lost.keys("incoming").await.len(), FILES.len());
 }

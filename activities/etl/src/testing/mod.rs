@@ -6,6 +6,7 @@ mod crash;
 mod faulty;
 mod isolation;
 mod long_keys;
+mod machines;
 mod planning;
 mod reprocessing;
 mod spelling;
