@@ -10,7 +10,7 @@ const MAX_NAME: usize = 253;
 /// The most processes that a Deployment makes of this machine.
 pub(crate) const MAX_REPLICAS: u64 = 1000;
 /// What is a map, where it is there at all.
-const MAPS: [&str; 5] = [
+pub(crate) const MAPS: [&str; 5] = [
     "",
     "/metadata",
     "/metadata/annotations",
@@ -86,7 +86,8 @@ fn check_deployment(object: &Value) -> Result<(), &'static str> {
     }
 }
 
-fn check_maps(key: &Key, object: &Value, maps: &[&str]) -> Result<(), ApiError> {
+/// Whether what is to be a map at these paths is one, where it is there at all.
+pub(crate) fn check_maps(key: &Key, object: &Value, maps: &[&str]) -> Result<(), ApiError> {
     let wrong = maps.iter().find(|path| {
         let found = object.pointer(path);
         found.is_some_and(|found| !found.is_null() && !found.is_object())

@@ -68,6 +68,7 @@ pub(crate) fn patch(store: &Store, key: &Key, call: &Call) -> Result<(Object, bo
             ));
         }
         if store.get(key).is_err() {
+            shape::check_maps(key, &call.body, &shape::MAPS)?;
             let mut object = call.body.clone();
             object["metadata"]["name"] = json!(key.name);
             let made = create(store, (key.resource, &key.namespace), &object)?;
