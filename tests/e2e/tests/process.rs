@@ -69,8 +69,12 @@ pub(crate) fn http() -> Client<HttpConnector, Full<Bytes>> {
 
 /// Status and body of a GET; none where nobody answers.
 pub(crate) async fn get(url: &str) -> Option<(u16, String)> {
-    let url = url.parse().expect("a URL");
-    let answer = http().get(url).await.ok()?;
+    answered(http::Request::get(url)).await
+}
+
+async fn answered(request: http::request::Builder) -> Option<(u16, String)> {
+    let request = request.body(Full::default()).expect("a request");
+    let answer = http().request(request).await.ok()?;
     let status = answer.status().as_u16();
     let body = answer.into_body().collect().await.ok()?.to_bytes();
     Some((status, String::from_utf8_lossy(&body).into_owned()))
@@ -78,7 +82,16 @@ pub(crate) async fn get(url: &str) -> Option<(u16, String)> {
 
 /// The JSON that a GET answers with.
 pub(crate) async fn get_json(url: &str) -> Option<Value> {
-    let (status, body) = get(url).await?;
+    parsed(get(url).await?)
+}
+
+/// The same for who shows a token.
+pub(crate) async fn get_json_with(url: &str, token: &str) -> Option<Value> {
+    let request = http::Request::get(url).header("authorization", format!("Bearer {token}"));
+    parsed(answered(request).await?)
+}
+
+fn parsed((status, body): (u16, String)) -> Option<Value> {
     (status == 200)
         .then(|| serde_json::from_str(&body).ok())
         .flatten()

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::alarm;
 use crate::gate::{Call, When};
-use crate::process::{Environment, Process, Server, free_port, get_json, until};
+use crate::process::{Environment, Process, Server, free_port, get_json, get_json_with, until};
 use crate::proxy::Proxy;
 use crate::world::{ACCOUNT, REGION, config};
 
@@ -90,6 +90,7 @@ activities:
 struct Scene {
     cloudwatch: Client,
     cluster: String,
+    token: String,
     environment: Environment,
     dir: tempfile::TempDir,
 }
@@ -106,9 +107,11 @@ impl Scene {
         let cloudwatch = Client::new(&config(&environment["AWS_ENDPOINT_URL"]).await);
         let kubeconfig = read_json(Path::new(&environment["KUBECONFIG"]));
         let cluster = kubeconfig["clusters"][0]["cluster"]["server"].as_str();
+        let token = kubeconfig["users"][0]["user"]["token"].as_str();
         let scene = Self {
             cloudwatch,
             cluster: cluster.expect("its URL").to_owned(),
+            token: token.expect("its token").to_owned(),
             environment,
             dir,
         };
@@ -128,7 +131,7 @@ impl Scene {
     }
 
     async fn get(&self, path: &str) -> Option<Value> {
-        get_json(&format!("{}{path}", self.cluster)).await
+        get_json_with(&format!("{}{path}", self.cluster), &self.token).await
     }
 
     async fn replicas(&self) -> u64 {

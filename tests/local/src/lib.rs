@@ -10,6 +10,7 @@ pub mod cloudwatch;
 pub mod cluster;
 pub mod context;
 pub mod demo;
+pub mod door;
 pub mod error;
 pub mod faults;
 pub mod page;

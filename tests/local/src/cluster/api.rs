@@ -16,7 +16,7 @@ use super::selector::Selector;
 use super::status::ApiError;
 use super::store::{Object, check_version};
 use super::watch::{Filter, Span};
-use super::{Cluster, discovery, list, scale, watch, write};
+use super::{Cluster, discovery, list, process, scale, watch, write};
 
 /// As Kubernetes: 3 MiB.
 const MAX_BODY: usize = 3 * 1024 * 1024;
@@ -47,6 +47,9 @@ pub(crate) async fn handle(State(cluster): State<Arc<Cluster>>, request: Request
 }
 
 async fn answer(cluster: &Arc<Cluster>, request: Request) -> Result<Response, ApiError> {
+    if !cluster.token.is_shown(request.headers()) {
+        return Err(ApiError::unauthorized());
+    }
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
@@ -156,7 +159,7 @@ fn watching(cluster: &Cluster, target: &Target, call: &Call) -> Result<Response,
     let span = Span {
         since,
         bookmarks: call.flag("allowWatchBookmarks"),
-        until: Instant::now() + seconds.map_or(WATCH, Duration::from_secs),
+        until: Instant::now() + seconds.map_or(WATCH, process::span),
     };
     let filter = filter(target, call)?;
     Ok(watch::respond(Arc::clone(&cluster.store), filter, span))
@@ -230,6 +233,9 @@ impl Call {
             serde_json::from_slice(&bytes)
                 .map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))?
         };
+        if !body.is_object() {
+            return Err(ApiError::bad_request("the body is not a JSON object"));
+        }
         Ok(Self {
             query,
             content_type,

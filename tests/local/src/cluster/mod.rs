@@ -9,9 +9,11 @@ mod machine;
 mod patch;
 mod pod;
 mod process;
+mod programs;
 mod resource;
 mod scale;
 mod selector;
+mod shape;
 mod status;
 mod store;
 mod watch;
@@ -19,6 +21,7 @@ mod write;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -27,7 +30,10 @@ use stepfleet_activity::Clock;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::door::Token;
+
 use machine::Settings;
+use programs::Program;
 use resource::{DEPLOYMENTS, Key, PODS};
 use store::Store;
 
@@ -87,6 +93,8 @@ pub struct PodSnapshot {
 pub struct Cluster {
     store: Arc<Store>,
     settings: Arc<Settings>,
+    /// Who shows it may speak here.
+    token: Token,
     stopping: CancellationToken,
     machine: Mutex<JoinHandle<()>>,
 }
@@ -105,6 +113,7 @@ impl Cluster {
         Arc::new(Self {
             store,
             settings,
+            token: Token::random(),
             stopping,
             machine: Mutex::new(machine),
         })
@@ -117,11 +126,20 @@ impl Cluster {
             .with_state(Arc::clone(self))
     }
 
-    /// Makes a Deployment of workers, or changes the one of that name.
+    /// Lets pods run what these workers run: the program with these arguments and, of
+    /// environment, this. Everything else that a request asks for is refused.
+    pub fn allow(&self, workers: &WorkerDeployment) {
+        let words = [workers.command.as_slice(), &workers.args].concat();
+        let program = Program::new(words, workers.env.clone());
+        self.store.programs.allow(program);
+    }
+
+    /// Makes a Deployment of workers, which pods may run from now on, or changes the one of that name.
     ///
     /// # Errors
     /// What is wrong with it, as Kubernetes would say it.
     pub fn apply_deployment(&self, workers: &WorkerDeployment) -> Result<(), String> {
+        self.allow(workers);
         let wanted = workers.to_object();
         let key = Key::new(&DEPLOYMENTS, NAMESPACE, &workers.name);
         let done = match self.store.get(&key) {
@@ -145,13 +163,17 @@ impl Cluster {
     }
 
     /// Writes a KUBECONFIG for this cluster, served at `url`, and says where it is.
+    /// Nobody else may read it: it has the token.
     ///
     /// # Errors
     /// If the folder cannot be written to.
     pub fn write_kubeconfig(&self, url: &str) -> io::Result<PathBuf> {
         let path = std::path::absolute(self.settings.dir.join("kubeconfig"))?;
         std::fs::create_dir_all(&self.settings.dir)?;
-        std::fs::write(&path, self.kubeconfig(url))?;
+        // As a new file: one of an earlier run may be open to all.
+        let mut file = tempfile::NamedTempFile::new_in(&self.settings.dir)?;
+        file.write_all(self.kubeconfig(url).as_bytes())?;
+        file.persist(&path)?;
         Ok(path)
     }
 
@@ -162,7 +184,7 @@ impl Cluster {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": NAME, "cluster": {"server": url}}],
-            "users": [{"name": NAME, "user": {}}],
+            "users": [{"name": NAME, "user": {"token": self.token.secret()}}],
             "contexts": [{"name": NAME, "context": {
                 "cluster": NAME, "user": NAME, "namespace": NAMESPACE,
             }}],
@@ -240,7 +262,7 @@ impl WorkerDeployment {
             .map(|(name, value)| json!({"name": name, "value": value}))
             .collect();
         let mut container = json!({
-            "name": "worker", "image": "process",
+            "name": "worker", "image": programs::IMAGE,
             "command": self.command, "args": self.args, "env": env,
         });
         if let Some(path) = &self.readiness {

@@ -201,7 +201,7 @@ impl Pod {
             let grace = self.deleted.borrow_and_update().unwrap_or_default();
             tokio::select! {
                 _ = child.wait() => return,
-                () = tokio::time::sleep_until(asked + Duration::from_secs(grace)) => {
+                () = tokio::time::sleep_until(asked + process::span(grace)) => {
                     tracing::warn!(pod = self.key.name, grace, "did not end within its grace");
                     process::kill_group(pid, Signal::SIGKILL);
                     // Reaps it: after SIGKILL it ends.

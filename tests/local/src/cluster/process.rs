@@ -25,6 +25,9 @@ const INHERITED: [&str; 8] = [
     "TZ",
 ];
 
+/// The longest wait that somebody can ask for: longer than anything here runs.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
 /// What to run, as the pod's first container says.
 #[derive(Debug, Clone)]
 pub(crate) struct ContainerSpec {
@@ -141,8 +144,7 @@ impl Probe {
         let path = probe["httpGet"]["path"]
             .as_str()
             .ok_or("stepfleet-local has readiness probes by httpGet only")?;
-        let seconds =
-            |name: &str, unsaid: u64| Duration::from_secs(probe[name].as_u64().unwrap_or(unsaid));
+        let seconds = |name: &str, unsaid: u64| span(probe[name].as_u64().unwrap_or(unsaid));
         let failures = probe["failureThreshold"].as_u64().unwrap_or(3).max(1);
         Ok(Some(Self {
             path: path.to_owned(),
@@ -152,6 +154,11 @@ impl Probe {
             failures: u32::try_from(failures).unwrap_or(u32::MAX),
         }))
     }
+}
+
+/// As many seconds as asked for, and no more than a clock can be moved on by.
+pub(crate) fn span(seconds: u64) -> Duration {
+    Duration::from_secs(seconds).min(LONGEST)
 }
 
 /// Asks one process to end.

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::resource::Key;
+use super::shape::MAX_REPLICAS;
 use super::status::ApiError;
 use super::store::{Object, Store, check_version};
 
@@ -45,12 +46,10 @@ pub(crate) fn write(store: &Store, key: &Key, scale: &Value) -> Result<Object, A
     // Absent is zero, as in Kubernetes: the field is left out of JSON when it is 0.
     let wanted = match wanted {
         Value::Null => Some(0),
-        wanted => wanted
-            .as_u64()
-            .filter(|count| i32::try_from(*count).is_ok()),
+        wanted => wanted.as_u64().filter(|count| *count <= MAX_REPLICAS),
     };
     let Some(wanted) = wanted else {
-        let why = "spec.replicas: must be a whole number from 0 to 2147483647";
+        let why = "spec.replicas: must be a whole number from 0 to 1000";
         return Err(ApiError::invalid(key.resource, &key.name, why));
     };
     store.update(key, |deployment| {

@@ -62,6 +62,22 @@ impl ApiError {
         Self::new(409, "Conflict", message).about(key)
     }
 
+    /// Nobody who speaks here without the token of the KUBECONFIG.
+    pub(crate) fn unauthorized() -> Self {
+        let message = "Unauthorized: show the token of the KUBECONFIG that stepfleet-local wrote";
+        Self::new(401, "Unauthorized", message)
+    }
+
+    /// What this cluster never runs.
+    pub(crate) fn forbidden(key: &Key, why: &str) -> Self {
+        let message = format!(
+            "{} \"{}\" is forbidden: {why}",
+            key.resource.qualified(),
+            key.name
+        );
+        Self::new(403, "Forbidden", message).about(key)
+    }
+
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message)
     }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use stepfleet_activity::Clock;
 use tokio::sync::watch;
 
+use super::programs::Programs;
 use super::resource::{Key, Resource};
 use super::status::ApiError;
 
@@ -32,6 +33,8 @@ pub(crate) struct Change {
 /// All objects.
 #[derive(Debug)]
 pub(crate) struct Store {
+    /// What pods may run.
+    pub(crate) programs: Programs,
     clock: Arc<dyn Clock>,
     inner: Mutex<Inner>,
     newest: watch::Sender<u64>,
@@ -49,6 +52,7 @@ struct Inner {
 impl Store {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
+            programs: Programs::default(),
             clock,
             inner: Mutex::new(Inner {
                 // Nothing is of version 0: clients ask for it where they know none.

@@ -5,13 +5,12 @@ use serde_json::{Value, json};
 use super::api::{Call, check};
 use super::patch::PatchKind;
 use super::resource::{DEPLOYMENTS, Key, PODS, Resource};
+use super::shape;
 use super::status::ApiError;
 use super::store::{Object, Store};
 
 /// What Kubernetes gives a pod that says nothing.
 const GRACE_SECONDS: u64 = 30;
-/// The most letters of a name.
-const MAX_NAME: usize = 253;
 
 /// Creates an object, named or with `generateName`.
 pub(crate) fn create(
@@ -28,7 +27,7 @@ pub(crate) fn create(
         (name, _) => name.to_owned(),
     };
     let key = Key::new(resource, namespace, &name);
-    check_shape(&key, &object)?;
+    admit(store, &key, &object)?;
     if !text("resourceVersion").is_empty() {
         return Err(ApiError::bad_request(
             "resourceVersion should not be set on objects to be created",
@@ -49,7 +48,7 @@ pub(crate) fn create(
 
 /// Replaces all of an object but its status.
 pub(crate) fn replace(store: &Store, key: &Key, body: &Value) -> Result<Object, ApiError> {
-    check_shape(key, body)?;
+    admit(store, key, body)?;
     store.update(key, |object| {
         check(key, object, body)?;
         let status = object["status"].take();
@@ -69,6 +68,7 @@ pub(crate) fn patch(store: &Store, key: &Key, call: &Call) -> Result<(Object, bo
             ));
         }
         if store.get(key).is_err() {
+            shape::check_maps(key, &call.body, &shape::MAPS)?;
             let mut object = call.body.clone();
             object["metadata"]["name"] = json!(key.name);
             let made = create(store, (key.resource, &key.namespace), &object)?;
@@ -79,7 +79,7 @@ pub(crate) fn patch(store: &Store, key: &Key, call: &Call) -> Result<(Object, bo
         check(key, object, &call.body)?;
         let status = object["status"].clone();
         kind.apply(object, &call.body);
-        check_shape(key, object)?;
+        admit(store, key, object)?;
         keep(key.resource, object, status);
         Ok(())
     })?;
@@ -159,61 +159,15 @@ fn default(resource: &Resource, object: &mut Value) {
     }
 }
 
-fn check_shape(key: &Key, object: &Value) -> Result<(), ApiError> {
-    let resource = key.resource;
-    let kind = object["kind"].as_str().unwrap_or(resource.kind);
-    if kind != resource.kind {
-        return Err(ApiError::bad_request(format!(
-            "a {kind} was sent where a {} belongs",
-            resource.kind
-        )));
-    }
-    let invalid = |why: &str| Err(ApiError::invalid(resource, &key.name, why));
-    let fits = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
-    if key.name.is_empty()
-        || key.name.len() > MAX_NAME
-        || !key.name.starts_with(fits)
-        || !key.name.ends_with(fits)
-        || !key
-            .name
-            .chars()
-            .all(|letter| fits(letter) || "-.".contains(letter))
-    {
-        return invalid("metadata.name: 1 to 253 of a-z, 0-9, '-' and '.'");
-    }
-    if let Some(name) = object["metadata"]["name"].as_str()
-        && name != key.name
-    {
-        return invalid("metadata.name: not the name in the path");
-    }
-    if resource == &PODS && !has_container(&object["spec"]) {
-        return invalid("spec.containers: a pod needs a container");
-    }
-    if resource == &DEPLOYMENTS {
-        return check_deployment(object).or_else(invalid);
-    }
-    Ok(())
-}
-
-fn check_deployment(object: &Value) -> Result<(), &'static str> {
-    let spec = &object["spec"];
-    let replicas = &spec["replicas"];
-    if !replicas.is_null() && replicas.as_u64().is_none() {
-        return Err("spec.replicas: must be greater than or equal to 0");
-    }
-    if !has_container(&spec["template"]["spec"]) {
-        return Err("spec.template.spec.containers: a pod needs a container");
-    }
-    let labels = &spec["template"]["metadata"]["labels"];
-    match spec["selector"]["matchLabels"].as_object() {
-        Some(wanted) if wanted.iter().all(|(name, value)| labels[name] == *value) => Ok(()),
-        Some(_) => Err("spec.template.metadata.labels: `selector` does not match them"),
-        None => Err("spec.selector.matchLabels: must be there"),
-    }
-}
-
-fn has_container(spec: &Value) -> bool {
-    spec["containers"]
-        .as_array()
-        .is_some_and(|containers| !containers.is_empty())
+/// Whether an object may be: it is of the form that everything here relies on, and
+/// its pods run what pods may.
+fn admit(store: &Store, key: &Key, object: &Value) -> Result<(), ApiError> {
+    shape::check(key, object)?;
+    let spec = match key.resource {
+        resource if resource == &PODS => &object["spec"],
+        resource if resource == &DEPLOYMENTS => &object["spec"]["template"]["spec"],
+        _ => return Ok(()),
+    };
+    let checked = store.programs.check(spec);
+    checked.map_err(|why| ApiError::forbidden(key, &why))
 }

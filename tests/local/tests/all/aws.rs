@@ -76,10 +76,14 @@ pub(crate) fn refused<T, E: ProvideErrorMetadata>(
 
 /// One call of what is not AWS: the status and the body.
 pub(crate) async fn http(method: &str, url: &str, body: &str) -> (u16, String) {
-    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let request = http::Request::builder().method(method).uri(url);
-    let request = request.body(Full::from(body.to_owned())).unwrap();
-    let response = client.request(request).await.unwrap();
+    send(request.body(body.to_owned()).unwrap()).await
+}
+
+/// One request with the headers that it has: the status and the body.
+pub(crate) async fn send(request: http::Request<String>) -> (u16, String) {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let response = client.request(request.map(Full::from)).await.unwrap();
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8_lossy(&body).into_owned())

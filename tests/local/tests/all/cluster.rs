@@ -1,6 +1,7 @@
 //! The cluster, as the `kube` crate speaks to it, with real processes.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -42,6 +43,8 @@ async fn start_in(dir: tempfile::TempDir) -> Running {
     let router = cluster.router();
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     let path = cluster.write_kubeconfig(&url).unwrap();
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "the token is for its owner alone");
     let file = kube::config::Kubeconfig::read_from(path).unwrap();
     let options = kube::config::KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(file, &options)
@@ -188,6 +191,12 @@ async fn a_deployment_is_made_by_the_client_and_its_pods_go_with_it() {
         },
     }))
     .unwrap();
+    running.cluster.allow(&WorkerDeployment {
+        command: ["sh", "-c", script, "$(STEPFLEET_PORT)"]
+            .map(Into::into)
+            .into(),
+        ..WorkerDeployment::default()
+    });
     let deployments = running.deployments();
     let post = PostParams::default();
     deployments.create(&post, &deployment).await.unwrap();

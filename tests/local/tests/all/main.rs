@@ -10,6 +10,7 @@ mod binary;
 mod clock;
 mod cluster;
 mod data_api;
+mod doors;
 mod faults;
 mod queues;
 mod s3;
