@@ -328,7 +328,7 @@ async fn a_table_has_one_ledger_however_it_is_spelt() {
         .say(
             "INSERT INTO stepfleet.files (table_name, bucket, object_key, etag, batch_id, bytes, dt) \
              SELECT name, 'land', 'old.csv', 'e', 'b', 1, '2026-01-01' \
-             FROM unnest(ARRAY['PUBLIC.Casey', 'Public.aaa', 'public.zzz', 'A.b']) name",
+             FROM unnest(ARRAY['PUBLIC.Casey', 'Public.aaa', 'public.zzz', 'A.b', 'public.\"CASEY\"']) name",
         )
         .await;
     let known = async |table: &str| {

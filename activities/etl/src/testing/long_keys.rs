@@ -186,3 +186,17 @@ async fn a_long_key_without_its_report_stays_and_is_said() {
     assert_eq!(world.keys("failed").len(), 1);
     assert_eq!(world.keys("incoming"), NONE);
 }
+
+/// Another file of its key was loaded since, and its name was cut as well.
+#[tokio::test(start_paused = true)]
+async fn a_long_key_that_was_loaded_since_is_left_to_a_person() {
+    let (names, bodies) = ([names()[7].clone()], bodies("bad"));
+    let world = set_aside(&files(&names, &bodies)).await;
+    world.arrive(&names[0], "1,1\n");
+    world.pass(60);
+    assert_eq!(tick(&world).await.output().moved, 1);
+    let done = reprocess(&world, Dies::Never).await.expect("alive");
+    let fates: Vec<Fate> = done.expect("fine").iter().map(|one| one.fate).collect();
+    assert_eq!(fates, [Fate::Superseded]);
+    assert_eq!(world.keys("incoming"), NONE);
+}
