@@ -102,12 +102,15 @@ mod tests {
     use serde_json::{Value, json};
     use stepfleet_activity::catalogue::{ReadOptions, parse};
 
+    /// The warehouse of an activity, and its loads.
+    type Loader = (&'static str, Vec<Value>);
+
     fn load(prefix: &str, table: &str) -> Value {
         json!({"bucket": "land", "prefix": prefix, "table": table, "format": "csv"})
     }
 
     /// What `check` says of the activities with these warehouses and loads.
-    fn said(activities: &[(&str, Vec<Value>)]) -> Vec<String> {
+    fn said(activities: &[Loader]) -> Vec<String> {
         let mut text = "version: 1\nfleet: f\naws: {account: \"123456789012\", region: eu-west-1}\n\
              warehouses:\n  w: {workgroup: main, database: dev}\n  same: {workgroup: main, database: dev}\n\
              \x20 other: {workgroup: main, database: another}\n\
@@ -137,7 +140,7 @@ mod tests {
             vec![("w", vec![load(first.0, first.1), load(second.0, second.1)])]
         };
         let table = "the table public.t";
-        let cases: [(Vec<(&str, Vec<Value>)>, &str, &str, &str); 12] = [
+        let cases: [(Vec<Loader>, &str, &str, &str); 12] = [
             (
                 two(("a/", "public.t"), ("b/", "Public.\"T\"")),
                 "a0.config.loads[1]",
