@@ -2,16 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, Command, Stdio};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::{Value, json};
 use stepfleet_local::door::Token;
 
 use crate::aws::{self, Aws, send};
+use crate::program::Program;
 
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
 const PODS: &str = "/api/v1/namespaces/default/pods";
@@ -188,99 +185,15 @@ async fn no_request_of_a_strange_form_breaks_the_cluster() {
     }
 }
 
-/// The program, ended when it is dropped.
-struct Program {
-    child: Child,
-    printed: String,
-    _dir: tempfile::TempDir,
-}
-
-impl Program {
-    fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let free = "127.0.0.1:0";
-        let mut child = Command::new(env!("CARGO_BIN_EXE_stepfleet-local"))
-            .args(["serve", "--listen", free, "--cluster-listen", free])
-            .current_dir(dir.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut printed = String::new();
-        while !printed.ends_with("ready\n") {
-            assert_ne!(stdout.read_line(&mut printed).unwrap(), 0, "{printed}");
-        }
-        Self {
-            child,
-            printed,
-            _dir: dir,
-        }
-    }
-
-    fn export(&self, name: &str) -> String {
-        let begins = format!("export {name}='");
-        let mut lines = self.printed.lines();
-        let value = lines.find_map(|line| line.strip_prefix(&begins)).unwrap();
-        value.trim_end_matches('\'').to_owned()
-    }
-
-    /// The ports that it listens at, and those of the processes that it started.
-    fn ports(&self) -> (BTreeSet<u16>, BTreeSet<u16>) {
-        let own = self.child.id();
-        let processes = fs::read_dir("/proc").unwrap().flatten();
-        let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let children: BTreeSet<u16> = numbers
-            .filter(|pid: &u32| {
-                let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-                let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-                rest.split_whitespace().nth(1) == Some(&own.to_string())
-            })
-            .flat_map(listening)
-            .collect();
-        (listening(own), children)
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        kill(pid, Signal::SIGTERM).unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-/// The ports that a process listens at.
-fn listening(pid: u32) -> BTreeSet<u16> {
-    let open = fs::read_dir(format!("/proc/{pid}/fd"))
-        .into_iter()
-        .flatten();
-    let links = open
-        .flatten()
-        .filter_map(|fd| fs::read_link(fd.path()).ok());
-    let sockets: BTreeSet<String> = links.map(|link| link.display().to_string()).collect();
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(fs::read_to_string);
-    let text = tables.into_iter().flatten().collect::<String>();
-    let ports = text.lines().filter_map(|line| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let (local, state, inode) = (words.get(1)?, words.get(3)?, words.get(9)?);
-        let ours = *state == "0A" && sockets.contains(&format!("socket:[{inode}]"));
-        let (_, port) = local.split_once(':')?;
-        ours.then(|| u16::from_str_radix(port, 16).ok())?
-    });
-    ports.collect()
-}
-
 /// Whatever port it opens: one that is not known here fails this.
 #[tokio::test]
 async fn no_port_is_open_to_a_page_or_to_another_name() {
     let program = Program::start();
     let (own, children) = program.ports();
     let url = program.export("AWS_ENDPOINT_URL");
-    let config = fs::read_to_string(program.export("KUBECONFIG")).unwrap();
-    let config: Value = serde_json::from_str(&config).unwrap();
-    let cluster = config["clusters"][0]["cluster"]["server"].as_str().unwrap();
+    let (cluster, token) = program.cluster();
     let port = |url: &str| url.rsplit_once(':').unwrap().1.parse::<u16>().unwrap();
-    assert_eq!(own, BTreeSet::from([port(&url), port(cluster)]));
+    assert_eq!(own, BTreeSet::from([port(&url), port(&cluster)]));
 
     let strange = [
         ("host", "rebound.example:4566".to_owned()),
@@ -305,7 +218,6 @@ async fn no_port_is_open_to_a_page_or_to_another_name() {
         ("POST", DEPLOYMENTS),
         ("GET", "/version"),
     ];
-    let token = config["users"][0]["user"]["token"].as_str().unwrap();
     for at in own {
         let url = format!("http://127.0.0.1:{at}");
         let names = [
