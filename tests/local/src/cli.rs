@@ -42,6 +42,8 @@ While it runs (ADDRESS is what --listen says):
   curl -X PUT ADDRESS/_stepfleet/faults --data-binary @FILE   what goes wrong from now on
   curl ADDRESS/_stepfleet/faults                              what each fault struck
   curl -X DELETE ADDRESS/_stepfleet/faults                    nothing goes wrong any more
+With --allow-remote or --control-token what changes something wants
+  -H \"Authorization: Bearer $(cat DIR/control-token)\"
 
 A file of faults (--faults) says which calls, which of them, and what happens:
   seed: 1

@@ -62,6 +62,8 @@ impl Workers {
         let Some(user) = self.user.clone() else {
             return Ok(path);
         };
+        // What a link leads to: the folder that has the link may be closed.
+        let path = path.canonicalize().map_err(failed)?;
         if user.may(&path, access).map_err(failed)? {
             return Ok(path);
         }
