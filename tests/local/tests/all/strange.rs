@@ -80,13 +80,12 @@ fn definition() -> Value {
             },
             "Wait": {"Type": "Wait", "Seconds": 1, "Next": "Work"},
             "Work": {
-                "Type": "Task", "Resource": format!("{NAME}:activity:none"),
+                "Type": "Task", "Resource": format!("{NAME}:activity:work"),
                 "TimeoutSeconds": 2, "HeartbeatSeconds": 1, "Retry": retry, "Next": "Each",
                 "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.e", "Next": "Each"}],
             },
             "Each": {
                 "Type": "Map", "ItemsPath": "$.list", "MaxConcurrency": 2,
-                "ToleratedFailurePercentage": 10,
                 "ItemProcessor": {
                     "StartAt": "One", "States": {"One": {"Type": "Pass", "End": true}},
                 },
@@ -338,12 +337,13 @@ fn places(value: &Value) -> Vec<String> {
     all
 }
 
-/// A good value, and each that has something strange at one place.
+/// A good value, and each that has something strange at one place: a third of
+/// what is strange at each place, so that all of it is at one of three neighbours.
 fn broken(good: &Value) -> Vec<Value> {
     let strange = strange();
     let mut all = vec![good.clone()];
-    for place in places(good) {
-        for value in &strange {
+    for (number, place) in places(good).into_iter().enumerate() {
+        for value in strange.iter().skip(number % 3).step_by(3) {
             let mut bad = good.clone();
             *bad.pointer_mut(&place).unwrap() = value.clone();
             all.push(bad);
@@ -372,6 +372,12 @@ async fn aws(url: &str, (service, operation): (&str, &str), body: String) {
 
 /// The numbers and texts of a machine's definition, which are texts in a request.
 async fn machines(url: &str) {
+    aws(
+        url,
+        (SFN, "CreateActivity"),
+        json!({"name": "work"}).to_string(),
+    )
+    .await;
     for (number, bad) in broken(&definition()).into_iter().enumerate() {
         let name = format!("m{number}");
         let body = json!({
@@ -444,6 +450,9 @@ async fn query(url: &str, form: &[(&str, &str)]) {
     ask(request.body(body).unwrap(), &what).await;
 }
 
+/// Method, path and parameters, headers.
+type ObjectCall = (&'static str, String, Vec<(&'static str, String)>);
+
 /// Paths, parameters, headers and bodies of what is no JSON.
 async fn objects(url: &str) {
     let numbers = [
@@ -455,7 +464,7 @@ async fn objects(url: &str) {
         "",
         "x",
     ];
-    let mut calls: Vec<(&str, String, Vec<(&str, String)>)> = Vec::new();
+    let mut calls: Vec<ObjectCall> = Vec::new();
     for number in numbers {
         for parameter in [
             "max-keys",
