@@ -23,3 +23,19 @@ pub use trigger::{Trigger, TriggerClients};
 pub fn handlers() -> Vec<HandlerSpec> {
     vec![s3_load::spec(), s3_plan::spec()]
 }
+
+#[cfg(test)]
+mod tests {
+    use stepfleet_docs::{Table, check_table};
+
+    #[test]
+    fn the_reference_has_every_handler() {
+        let handlers = crate::handlers();
+        let table = Table {
+            page: "docs/reference.md",
+            name: "handlers",
+        };
+        let names = handlers.iter().map(|handler| handler.name);
+        check_table(table, names).expect("the table");
+    }
+}
