@@ -47,12 +47,12 @@ impl Metrics {
             )?,
             rejected: counter(
                 "signals_rejected_total",
-                "Signals that were not ours, late or known, by reason.",
+                "Signals that were not ours, late, known or not confirmed, by reason.",
                 &["reason"],
             )?,
             signals: counter(
                 "signals_total",
-                "Signals folded, by Deployment.",
+                "Signals that CloudWatch confirmed, by Deployment.",
                 &["deployment"],
             )?,
             failures: counter(

@@ -52,12 +52,12 @@ pub struct Record {
     pub recommendations: Vec<Recommendation>,
 }
 
-/// One alarm, as it last spoke.
+/// One alarm, as CloudWatch said when it was last asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlarmRecord {
     /// Its level.
     pub level: Level,
-    /// The `StateChangeTime` of the newest signal.
+    /// When it came to that level.
     pub since: Timestamp,
 }
 

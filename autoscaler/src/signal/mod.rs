@@ -1,8 +1,9 @@
 //! Signals: alarm changes that arrive over a queue, parsed leniently, trusted
 //! strictly.
 //!
-//! Anybody who may write to the topic or call `SetAlarmState` could speak in an
-//! alarm's name, so everything that the catalogue knows of an alarm is compared.
+//! Anybody who may write to the queue or the topic could speak in an alarm's
+//! name, so everything that the catalogue knows of an alarm is compared. What is
+//! left is a reason to ask CloudWatch, and never more than that.
 
 mod parse;
 #[cfg(test)]
@@ -13,10 +14,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use stepfleet_activity::Catalogue;
+use stepfleet_activity::catalogue::Delivery;
 use stepfleet_activity::alarm::{self, AlarmSpec, Metric, Watched};
 
 pub(crate) use parse::is_envelope;
-pub use parse::{Claim, ClaimedMetric, ParseError, parse};
+pub use parse::{Claim, ClaimedMetric, Form, ParseError, parse};
 
 use crate::record::AlarmRecord;
 use crate::time::after;
@@ -24,20 +26,22 @@ use crate::time::after;
 /// A message may come from a clock that is ahead of ours by this much.
 const AHEAD: Duration = Duration::from_secs(300);
 
-/// A change of an alarm of ours.
+/// A change of an alarm of ours, as somebody claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signal {
     /// The alarm's name.
     pub alarm: String,
     /// The Deployment that it is about.
     pub deployment: String,
-    /// What changed.
+    /// What is said to have changed.
     pub change: AlarmRecord,
 }
 
 /// Why a message is rejected: a label of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rejection {
+    /// Not the form that the catalogue names.
+    WrongForm,
     /// The catalogue has no such alarm.
     UnknownAlarm,
     /// Another account, or none.
@@ -58,10 +62,12 @@ pub enum Rejection {
     FromTheFuture,
     /// SNS did not sign it.
     Signature,
-    /// A newer change of the alarm is known.
+    /// A newer change of the alarm is known, or CloudWatch was asked since.
     Late,
-    /// The change is known.
+    /// The level is known.
     Duplicate,
+    /// CloudWatch was asked, and does not say so.
+    Unconfirmed,
 }
 
 /// What the catalogue knows of its alarms: the yardstick for claims.
@@ -71,6 +77,7 @@ pub struct Trust {
     region: String,
     topic: String,
     max_age: Duration,
+    form: Form,
     alarms: BTreeMap<String, Known>,
 }
 
@@ -86,6 +93,7 @@ impl Rejection {
     /// The reason's code.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::WrongForm => "wrong-form",
             Self::UnknownAlarm => "unknown-alarm",
             Self::WrongAccount => "wrong-account",
             Self::WrongRegion => "wrong-region",
@@ -98,6 +106,7 @@ impl Rejection {
             Self::Signature => "signature",
             Self::Late => "late",
             Self::Duplicate => "duplicate",
+            Self::Unconfirmed => "unconfirmed",
         }
     }
 }
@@ -119,6 +128,11 @@ impl Trust {
             region: catalogue.aws.region.clone(),
             topic: (catalogue.aws).arn("sns", &format!("{}-signals", catalogue.fleet)),
             max_age: catalogue.signals.max_age,
+            form: match catalogue.signals.delivery {
+                Delivery::Sns => Form::Enveloped,
+                Delivery::Raw => Form::Raw,
+                Delivery::EventBridge => Form::Event,
+            },
             alarms,
         }
     }
@@ -128,12 +142,21 @@ impl Trust {
         (self.alarms.iter()).map(|(name, known)| (name.as_str(), known.deployment.as_str()))
     }
 
+    /// The Deployment of an alarm of ours.
+    pub fn deployment(&self, alarm: &str) -> Option<&str> {
+        let known = self.alarms.get(alarm)?;
+        Some(&known.deployment)
+    }
+
     /// Compares a claim with the catalogue. Whether it is late or a duplicate
-    /// shows only when it is folded.
+    /// shows when it is held against what CloudWatch says.
     ///
     /// # Errors
     /// The first thing that does not match.
     pub fn check(&self, claim: &Claim, now: Timestamp) -> Result<Signal, Rejection> {
+        if claim.form != self.form {
+            return Err(Rejection::WrongForm);
+        }
         let Some(known) = self.alarms.get(&claim.alarm) else {
             return Err(Rejection::UnknownAlarm);
         };

@@ -3,6 +3,9 @@
 use axum::http::Uri;
 use axum::http::uri::Scheme;
 
+/// A path is kept while its certificate is waited for; SNS's have 65 characters.
+const LONGEST: usize = 256;
+
 /// SNS of one region, or the endpoint that stands in for all of AWS.
 #[derive(Debug, Clone)]
 pub(super) struct Origin {
@@ -25,7 +28,7 @@ impl Origin {
     /// most, never the host.
     pub(super) fn locate(&self, named: &Uri) -> Option<String> {
         let path = named.path();
-        if named.query().is_some() || !path.ends_with(".pem") {
+        if named.query().is_some() || !path.ends_with(".pem") || path.len() > LONGEST {
             return None;
         }
         if let Some(endpoint) = &self.endpoint {

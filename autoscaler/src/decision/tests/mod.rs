@@ -212,7 +212,7 @@ fn the_core_names_no_runtime_no_aws_and_no_cluster() {
         .map(|entry| entry.expect("an entry").path())
         .filter(|path| !path.ends_with("tests"))
         .collect();
-    files.extend(["fold.rs", "record.rs", "time.rs"].map(|name| folder.join(name)));
+    files.extend(["levels.rs", "record.rs", "time.rs"].map(|name| folder.join(name)));
     assert!(files.len() > 5, "{files:?}");
     for file in files {
         let text = std::fs::read_to_string(&file).expect("a source file");
