@@ -14,6 +14,10 @@ use crate::watch::{Watch, WatchError};
 /// How often all alarms are re-read, which heals a lost message.
 const REREAD: Duration = Duration::from_secs(120);
 
+/// For how long nobody asks for a signal's sake where CloudWatch did not answer:
+/// the next tick asks, and would wait behind every signal that asks in vain.
+const HOLD: Duration = Duration::from_secs(5);
+
 /// What is known of the alarms, and who asks about them.
 #[derive(Default)]
 pub(crate) struct Alarms {
@@ -21,35 +25,32 @@ pub(crate) struct Alarms {
     /// Whether a signal was not answered: all are re-read at the next tick.
     pub(crate) unanswered: bool,
     describer: Describer,
-}
-
-/// Why CloudWatch is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Occasion {
-    /// It is time to look.
-    Tick,
-    /// Signals came.
-    Signals,
+    /// When CloudWatch last gave up to answer.
+    pub(crate) failed: Option<Timestamp>,
 }
 
 impl Alarms {
-    /// Which alarms to ask about now: none where nothing is due and no signal
-    /// would change anything.
-    pub(crate) fn due(
+    /// Which alarms to ask about since it is time to: all, or none.
+    pub(crate) fn due(&self, trust: &Trust, now: Timestamp) -> Vec<String> {
+        if !self.unanswered && self.fresh(trust, now) {
+            return Vec::new();
+        }
+        trust.alarms().map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// Which alarms to ask about for signals that would change these, if any.
+    pub(crate) fn asked(
         &self,
         trust: &Trust,
-        asked: &BTreeSet<&str>,
-        (occasion, now): (Occasion, Timestamp),
+        signals: &BTreeSet<&str>,
+        now: Timestamp,
     ) -> Vec<String> {
-        let all = || trust.alarms().map(|(name, _)| name);
-        match occasion {
-            Occasion::Tick if self.unanswered || !self.fresh(trust, now) => {
-                all().map(str::to_owned).collect()
-            }
-            Occasion::Tick => Vec::new(),
-            Occasion::Signals if asked.is_empty() => Vec::new(),
-            Occasion::Signals => self.levels.filled(asked, all(), NAMES),
+        let held = self.failed.is_some_and(|at| now < after(at, HOLD));
+        if signals.is_empty() || held {
+            return Vec::new();
         }
+        let all = trust.alarms().map(|(name, _)| name);
+        self.levels.filled(signals, all, NAMES)
     }
 
     /// Asks. The alarms whose level is another than before.

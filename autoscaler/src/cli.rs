@@ -210,7 +210,11 @@ async fn serve(config: Config, options: Options) -> anyhow::Result<()> {
         cluster,
         queue: Arc::new(Sqs::new(&aws, &config.catalogue.fleet, options.queue_url)),
         cloudwatch: CloudWatch::new(&aws),
-        verifier: Verifier::new(Arc::new(Http::new(&aws)), endpoint, options.require_signature),
+        verifier: Verifier::new(
+            Arc::new(Http::new(&aws)),
+            endpoint,
+            options.require_signature,
+        ),
         shared,
     };
     let mut tasks = Tasks::start(config, options.tick, outside);

@@ -10,8 +10,8 @@ use aws_sdk_cloudwatch::config::timeout::TimeoutConfig;
 use aws_sdk_cloudwatch::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{
-    AlarmType, Dimension, Metric, MetricAlarm, MetricDataQuery, MetricDataResult, MetricStat, ScanBy,
-    StateValue, StatusCode,
+    AlarmType, Dimension, Metric, MetricAlarm, MetricDataQuery, MetricDataResult, MetricStat,
+    ScanBy, StateValue, StatusCode,
 };
 use jiff::Timestamp;
 use stepfleet_activity::Catalogue;
@@ -25,6 +25,8 @@ use crate::watch::{Page, Watch, WatchError};
 
 /// As many as a call takes names: one page is the rule.
 const MOST_RECORDS: i32 = 100;
+/// How long one `DescribeAlarms` may take: it is tried three times.
+const ONCE: Duration = Duration::from_secs(4);
 /// `GetMetricData` takes 500 queries; three an activity.
 const ACTIVITIES: usize = 166;
 /// The metrics of an activity, in the order of their queries.
@@ -51,8 +53,15 @@ impl CloudWatch {
             .operation_attempt_timeout(Duration::from_secs(5))
             .operation_timeout(Duration::from_secs(12))
             .build();
-        let builder = Builder::from(config).timeout_config(timeouts);
-        let once = builder.clone().retry_config(RetryConfig::disabled());
+        let builder = Builder::from(config).timeout_config(timeouts.clone());
+        let once = (builder.clone())
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(
+                timeouts
+                    .to_builder()
+                    .operation_attempt_timeout(ONCE)
+                    .build(),
+            );
         Self {
             measuring: Client::from_conf(builder.build()),
             describing: Client::from_conf(once.build()),
@@ -61,11 +70,7 @@ impl CloudWatch {
 }
 
 impl Watch for CloudWatch {
-    async fn alarms(
-        &self,
-        names: &[String],
-        token: Option<String>,
-    ) -> Result<Page, WatchError> {
+    async fn alarms(&self, names: &[String], token: Option<String>) -> Result<Page, WatchError> {
         let call = (self.describing.describe_alarms())
             .set_alarm_names(Some(names.to_vec()))
             .alarm_types(AlarmType::MetricAlarm)
@@ -254,9 +259,7 @@ fn timestamp(time: DateTime) -> Option<Timestamp> {
 /// An alarm's name, level and when it came to that.
 fn record(alarm: MetricAlarm) -> Option<(String, AlarmRecord)> {
     let at = alarm.state_transitioned_timestamp;
-    let since = at
-        .or(alarm.state_updated_timestamp)
-        .and_then(timestamp)?;
+    let since = at.or(alarm.state_updated_timestamp).and_then(timestamp)?;
     let level = match alarm.state_value {
         Some(StateValue::Ok) => Level::Ok,
         Some(StateValue::Alarm) => Level::Alarm,

@@ -60,7 +60,7 @@ pub(crate) struct Sorter<'a> {
 impl Sorter<'_> {
     /// Sorts messages. What cannot be parsed is left to the dead-letter queue,
     /// what says nothing new or is not ours needs nothing more.
-    pub(crate) fn sort(mut self, messages: Vec<Sealed>) -> Inbox {
+    pub(crate) fn sort(self, messages: Vec<Sealed>) -> Inbox {
         let mut inbox = Inbox::default();
         for Sealed { message, seal } in messages {
             let Message { body, receipt } = message;
@@ -71,13 +71,17 @@ impl Sorter<'_> {
                     continue;
                 }
             };
-            match self.trust.check(&claim, self.now) {
-                Ok(_) if seal == Seal::Forged => {
-                    let reason = Rejection::Signature;
-                    self.said.reject(reason, &claim.alarm, self.shared);
-                    inbox.done.push(receipt);
+            let checked = self.trust.check(&claim, self.now);
+            let signal = match checked {
+                Ok(_) if seal == Seal::Forged => Err(Rejection::Signature),
+                checked => checked,
+            };
+            match signal.and_then(|signal| self.judge(signal)) {
+                Ok(Some(signal)) => {
+                    let receipt = (seal != Seal::Unknown).then_some(receipt);
+                    inbox.asking.push(Asking { signal, receipt });
                 }
-                Ok(signal) => self.judge(&mut inbox, signal, (seal, receipt)),
+                Ok(None) => {}
                 Err(reason) => {
                     self.said.reject(reason, &claim.alarm, self.shared);
                     inbox.done.push(receipt);
@@ -87,21 +91,18 @@ impl Sorter<'_> {
         inbox
     }
 
-    fn judge(&mut self, inbox: &mut Inbox, signal: Signal, (seal, receipt): (Seal, String)) {
+    /// A signal that CloudWatch is to be asked about; none where its repeat is
+    /// all that would bring back a level which is not durable yet.
+    fn judge(&self, signal: Signal) -> Result<Option<Signal>, Rejection> {
         let reason = match self.levels.judge(&signal) {
-            Verdict::Asks => {
-                let receipt = (seal != Seal::Unknown).then_some(receipt);
-                inbox.asking.push(Asking { signal, receipt });
-                return;
-            }
+            Verdict::Asks => return Ok(Some(signal)),
             Verdict::Duplicate => Rejection::Duplicate,
             Verdict::Late => Rejection::Late,
         };
-        self.said.reject(reason, &signal.alarm, self.shared);
-        // Until its level is durable, a repeat is all that would bring it back.
-        if !self.unsettled.contains(&signal.deployment) {
-            inbox.done.push(receipt);
+        if self.unsettled.contains(&signal.deployment) {
+            return Ok(None);
         }
+        Err(reason)
     }
 }
 
@@ -154,7 +155,10 @@ impl Inbox {
     pub(crate) fn open(&self) -> Vec<String> {
         let asking = self.asking.iter();
         let asking = asking.filter_map(|asking| asking.receipt.as_ref());
-        asking.chain(self.waiting.values().flatten()).cloned().collect()
+        asking
+            .chain(self.waiting.values().flatten())
+            .cloned()
+            .collect()
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::http::{Part, Shared};
 use crate::lease::Fence;
 use crate::queue::{LONG_POLL, Message, Queue};
+use crate::signal::{LONGEST, ParseError};
 use crate::sns::{Fetch, Sealed, Verifier};
 
 /// How long to wait after a failed call.
@@ -64,13 +65,22 @@ impl<Q: Queue, F: Fetch + 'static> Poller<'_, Q, F> {
         if messages.is_empty() {
             return Ok(());
         }
+        let (messages, long): (Vec<_>, Vec<_>) =
+            (messages.into_iter()).partition(|message| message.body.len() <= LONGEST);
+        for _ in &long {
+            self.shared.metrics.failed("parse");
+        }
         let sealed = self.verifier.seal(messages).await;
-        for why in self.verifier.complaints() {
+        let complaints = self.verifier.complaints();
+        for _ in &complaints {
             self.shared.metrics.failed("certificate");
-            if said.is_none_or(|at| at.elapsed() >= SAID) {
-                tracing::warn!("signals wait in the queue, and CloudWatch is asked: {why}");
-                *said = Some(Instant::now());
-            }
+        }
+        let long = (!long.is_empty()).then(|| ParseError::TooLong.to_string());
+        if let Some(why) = complaints.first().or(long.as_ref())
+            && said.is_none_or(|at| at.elapsed() >= SAID)
+        {
+            tracing::warn!("messages are left in the queue: {why}");
+            *said = Some(Instant::now());
         }
         self.inbox.send(sealed).await.map_err(|_| Closed)
     }

@@ -9,7 +9,7 @@ use stepfleet_activity::Clock;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-use crate::alarms::{Alarms, Occasion};
+use crate::alarms::Alarms;
 use crate::config::Config;
 use crate::decision::{Action, Hold, Policy, Seen};
 use crate::http::{Part, Row, Shared};
@@ -53,6 +53,15 @@ pub(crate) struct State {
     said: Said,
     /// Why the alarms could not be read, as it was said last.
     complaint: Option<String>,
+}
+
+/// Why the loop turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Occasion {
+    /// It is time to look.
+    Tick,
+    /// Signals came.
+    Signals,
 }
 
 impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
@@ -134,7 +143,10 @@ impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
     async fn ask(&mut self, occasion: Occasion, inbox: &mut Inbox) -> bool {
         let now = self.clock.now();
         let (trust, alarms) = (&self.config.trust, &mut self.state.alarms);
-        let names = alarms.due(trust, &inbox.asked(), (occasion, now));
+        let names = match occasion {
+            Occasion::Tick => alarms.due(trust, now),
+            Occasion::Signals => alarms.asked(trust, &inbox.asked(), now),
+        };
         if names.is_empty() {
             return false;
         }
@@ -159,9 +171,13 @@ impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
 
     /// Whether we are ready is never for a stranger's message to say.
     fn unanswered(&mut self, occasion: Occasion, error: &str) {
+        self.state.alarms.failed = Some(self.clock.now());
         self.shared.metrics.failed("describe-alarms");
         if self.state.complaint.as_deref() != Some(error) {
-            tracing::warn!(error, "alarms could not be read: their levels stay as they are");
+            tracing::warn!(
+                error,
+                "alarms could not be read: their levels stay as they are"
+            );
             self.state.complaint = Some(error.to_owned());
         }
         if occasion == Occasion::Tick {

@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use stepfleet_activity::Catalogue;
-use stepfleet_activity::catalogue::Delivery;
 use stepfleet_activity::alarm::{self, AlarmSpec, Metric, Watched};
+use stepfleet_activity::catalogue::Delivery;
 
-pub(crate) use parse::is_envelope;
 pub use parse::{Claim, ClaimedMetric, Form, ParseError, parse};
+pub(crate) use parse::{LONGEST, is_envelope};
 
 use crate::record::AlarmRecord;
 use crate::time::after;

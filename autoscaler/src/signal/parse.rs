@@ -71,7 +71,7 @@ pub enum ParseError {
 }
 
 /// A description has 1,024 characters, a reason has 1,023, and the rest is less.
-const LONGEST: usize = 64 * 1024;
+pub(crate) const LONGEST: usize = 64 * 1024;
 
 /// Reads an SNS envelope, its raw content, or an EventBridge event.
 ///

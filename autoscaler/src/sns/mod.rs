@@ -150,7 +150,10 @@ impl<F: Fetch + 'static> Verifier<F> {
             self.fetched(done);
         }
         self.failed.retain(|_, at| at.elapsed() < FORGOTTEN);
-        let mut begun: BTreeSet<Id> = named.into_iter().filter_map(|url| self.begin(url)).collect();
+        let mut begun: BTreeSet<Id> = named
+            .into_iter()
+            .filter_map(|url| self.begin(url))
+            .collect();
         let end = Instant::now() + GRACE;
         while !begun.is_empty() {
             let left = end.saturating_duration_since(Instant::now());
@@ -173,7 +176,9 @@ impl<F: Fetch + 'static> Verifier<F> {
             return None;
         }
         let (fetch, wanted) = (Arc::clone(&self.fetch), url.to_owned());
-        let task = self.fetching.spawn(async move { fetch.fetch(&wanted).await });
+        let task = self
+            .fetching
+            .spawn(async move { fetch.fetch(&wanted).await });
         self.under_way.insert(task.id(), url.to_owned());
         Some(task.id())
     }
