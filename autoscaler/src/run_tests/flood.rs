@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use proptest::test_runner::{Config as Cases, TestRunner};
+use proptest::test_runner::{Config as Cases, TestError, TestRunner};
 
 use super::*;
 use crate::sns::tests::Signer;
@@ -29,7 +29,7 @@ struct Forged {
 }
 
 fn forged() -> impl Strategy<Value = Forged> {
-    let forms = [
+    let forms = vec![
         "raw",
         "event",
         "event in an envelope",
@@ -40,13 +40,13 @@ fn forged() -> impl Strategy<Value = Forged> {
         "replayed",
         "garbage",
     ];
-    let states = ["ALARM", "OK", "INSUFFICIENT_DATA"];
-    let roles = ["out", "in", "starved", "other"];
+    let states = vec!["ALARM", "OK", "INSUFFICIENT_DATA"];
+    let roles = vec!["out", "in", "starved", "other"];
     let ahead = prop_oneof![-1200i64..1200, -90i64..90, Just(0)];
     (
-        select(&forms[..]),
-        select(&roles[..]),
-        select(&states[..]),
+        select(forms),
+        select(roles),
+        select(states),
         ahead,
         any::<u16>(),
     )
@@ -229,10 +229,7 @@ async fn flood(forged: Vec<Forged>, delivery: &str, keys: &Keys) {
     let [first, second] = scaled.as_slice() else {
         panic!("{delivery}: two steps by two cooldowns of a minute: {scaled:?}");
     };
-    assert!(
-        *first <= BREACH + 1,
-        "{delivery}: within a second: {scaled:?}"
-    );
+    assert!(*first <= BREACH, "{delivery}: within a second: {scaled:?}");
     assert!(
         (80..90).contains(second),
         "{delivery}: on a tick: {scaled:?}"
@@ -242,8 +239,8 @@ async fn flood(forged: Vec<Forged>, delivery: &str, keys: &Keys) {
     for (index, call) in calls.iter().enumerate() {
         let within = calls[index..]
             .iter()
-            .filter(|other| **other - *call <= Duration::from_secs(1));
-        assert!(within.count() < 9 + 1, "{delivery}: {:?}", call.elapsed());
+            .filter(|other| **other - *call < Duration::from_secs(1));
+        assert!(within.count() < 9, "{delivery}: {:?}", call.elapsed());
     }
     let metrics = world.times("metrics").len();
     assert!(
@@ -255,7 +252,13 @@ async fn flood(forged: Vec<Forged>, delivery: &str, keys: &Keys) {
 #[test]
 fn ten_thousand_forged_messages_change_nothing_and_the_true_ones_act() {
     let keys = Keys::new();
-    let mut runner = TestRunner::new(Cases::with_cases(2));
+    let mut runner = TestRunner::new(Cases {
+        cases: 2,
+        // Fewer messages are no flood.
+        max_shrink_iters: 0,
+        failure_persistence: None,
+        ..Cases::default()
+    });
     let messages = proptest::collection::vec(forged(), FORGED);
     let run = runner.run(&messages, |forged| {
         for delivery in ["sns", "raw", "eventbridge"] {
@@ -268,5 +271,9 @@ fn ten_thousand_forged_messages_change_nothing_and_the_true_ones_act() {
         }
         Ok(())
     });
-    run.unwrap_or_else(|why| panic!("{}", why.to_string().chars().take(2000).collect::<String>()));
+    match run {
+        Ok(()) => {}
+        Err(TestError::Fail(why, _)) => panic!("{why}"),
+        Err(TestError::Abort(why)) => panic!("{why}"),
+    }
 }
