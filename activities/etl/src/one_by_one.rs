@@ -54,12 +54,13 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
         } else if let Some(first) = suspects.first() {
             failure.get_or_insert(ActivityError::permanent(Area::LOAD, first.place()));
         }
-        if failure.is_none() && output.files == 0 && self.is_storm(&rejects) {
+        if output.files == 0 && self.is_storm(&rejects) {
             let cause = format!(
-                "{}; nothing could be loaded within isolate.attempts, and nothing was moved: mend the table or the files, or allow more attempts",
+                "{}; none of isolate.attempts files or more could be loaded, and nothing was moved: mend the table or the files, or allow more attempts",
                 failed::places(&rejects)
             );
-            return Err(ActivityError::poison(Area::LOAD, cause));
+            // Whatever else has failed: so many are no evidence against each other.
+            return Err(failure.unwrap_or_else(|| ActivityError::poison(Area::LOAD, cause)));
         }
         let aside = self.set_aside(input, &rejects, lease).await;
         tally.set_aside(aside.as_deref().unwrap_or_default());

@@ -1,5 +1,7 @@
 //! The way to a real PostgreSQL, with certificates and secrets made here.
 
+mod loads;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
@@ -227,45 +229,6 @@ async fn a_server_is_taken_by_its_certificate_and_its_name() {
         assert_eq!(loaded.expect("a load"), want);
     }
 
-    // A line that is only the sign for the end is data, and rows that are left
-    // out by whatever are missed before the commit.
-    machine.say("CREATE TABLE public.one (a text)").await;
-    let one = async |body: &str| {
-        let file = Object {
-            key: format!("incoming/{}.csv", crate::batch::digest(&[body])),
-            etag: "e".to_owned(),
-            size: 8,
-            modified: jiff::Timestamp::UNIX_EPOCH,
-        };
-        let input = input(&json!({"table": "public.one"}));
-        let batch = Batch::new(&input, vec![file], "2026-01-01".to_owned());
-        target.load(&batch, body.as_bytes().to_vec()).await
-    };
-    for (body, rows) in [
-        ("a\n\\.\nb\n", 3),
-        ("a\r\n\\.\r\nb\r\n", 3),
-        ("a\n\\.", 2),
-        ("\"a\n\\.\nb\"\nc\n", 2),
-        ("a\n\nb", 3),
-        ("", 0),
-    ] {
-        let loaded = one(body).await.expect("a load");
-        assert_eq!(loaded, FileOutcome::Loaded(rows), "{body:?}");
-    }
-    machine
-        .say(
-            "CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS \
-             'BEGIN IF NEW.a = ''x'' THEN RETURN NULL; END IF; RETURN NEW; END'; \
-             CREATE TRIGGER skip BEFORE INSERT ON public.one FOR EACH ROW EXECUTE FUNCTION skip()",
-        )
-        .await;
-    for _ in 0..2 {
-        let FileOutcome::Bad(bad) = one("y\nx\n").await.expect("an answer") else {
-            panic!("a row was lost in silence");
-        };
-        assert!(bad.reason.contains("2 records"), "{bad:?}");
-    }
-
     let missing = machine.dir.path().join("none.pem");
     for (file, want) in [
         (missing.as_path(), "No such file"),
@@ -280,70 +243,6 @@ async fn a_server_is_taken_by_its_certificate_and_its_name() {
             "{refused}"
         );
     }
-    machine.end().await;
-}
-
-/// One table, whatever its spelling and whoever has noted it; and the two tables
-/// that PostgreSQL has where a name is quoted in capitals.
-#[tokio::test]
-async fn a_table_has_one_ledger_however_it_is_spelt() {
-    let machine = Machine::start().await;
-    let target = machine.target("127.0.0.1", "").await;
-    target.set_up().await.expect("a ledger");
-    machine
-        .say(
-            "CREATE TABLE public.casey (a int); CREATE TABLE public.\"Casey\" (a int); \
-             CREATE TABLE public.\"user\" (a int); CREATE TABLE public.\"a-b c\" (a int)",
-        )
-        .await;
-    let spelt = |table: &str, key: &str| {
-        let file = Object {
-            key: key.to_owned(),
-            etag: "e".to_owned(),
-            size: 2,
-            modified: jiff::Timestamp::UNIX_EPOCH,
-        };
-        let input = input(&json!({"table": table}));
-        let input = input.on(crate::table::Dialect::Postgres).expect("a table");
-        Batch::new(&input, vec![file], "2026-01-01".to_owned())
-    };
-    let load = async |table: &str, key: &str| {
-        let loaded = target.load(&spelt(table, key), b"1\n".to_vec()).await;
-        loaded.expect("an answer")
-    };
-    let (loaded, already) = (FileOutcome::Loaded(1), FileOutcome::Already);
-    for (table, want) in [
-        ("public.casey", &loaded),
-        ("Public.Casey", &already),
-        ("\"public\".\"casey\"", &already),
-        ("public.\"Casey\"", &loaded),
-        ("public.user", &loaded),
-        ("public.\"a-b c\"", &loaded),
-    ] {
-        assert_eq!(load(table, "one.csv").await, *want, "{table}");
-    }
-
-    // As loaders of before have noted it: among other tables, and never in quotes.
-    machine
-        .say(
-            "INSERT INTO stepfleet.files (table_name, bucket, object_key, etag, batch_id, bytes, dt) \
-             SELECT name, 'land', 'old.csv', 'e', 'b', 1, '2026-01-01' \
-             FROM unnest(ARRAY['PUBLIC.Casey', 'Public.aaa', 'public.zzz', 'A.b', 'public.\"CASEY\"']) name",
-        )
-        .await;
-    let known = async |table: &str| {
-        let batch = spelt(table, "old.csv");
-        let keys = ["one.csv".to_owned(), "old.csv".to_owned()];
-        let rows = target.ledger(batch.input.table.id(), "land", &keys).await;
-        let keys = rows.expect("rows").into_iter().map(|row| row.key);
-        let mut keys: Vec<String> = keys.collect();
-        keys.sort_unstable();
-        keys
-    };
-    assert_eq!(known("public.CASEY").await, ["old.csv", "one.csv"]);
-    assert_eq!(known("public.\"Casey\"").await, ["one.csv"]);
-    assert_eq!(known("public.aaa").await, ["old.csv"]);
-    assert_eq!(known("public.nobody").await, [""; 0]);
     machine.end().await;
 }
 

@@ -218,3 +218,20 @@ async fn one_by_one_no_file_holds_up_the_others() {
     let output = tick(&world).await.output();
     assert_eq!((output.files, output.failed, output.remaining), (1, 25, 0));
 }
+
+/// A table of another shape, and one file more that fails by itself: there is no
+/// evidence against any of them.
+#[tokio::test(start_paused = true)]
+async fn one_by_one_a_suspect_does_not_let_a_storm_move() {
+    for odd in ["odd,1\n", "1,bad\n"] {
+        let world = World::new();
+        lock(&world.db).one_by_one = true;
+        for at in 0..60 {
+            world.arrive(&format!("{at:02}.csv"), "1,bad\n");
+        }
+        world.arrive("99.csv", odd);
+        world.pass(60);
+        tick(&world).await.error();
+        assert_eq!(world.keys("failed"), NONE, "{odd}");
+    }
+}

@@ -1,14 +1,12 @@
 //! Keys up to S3's own limit: loaded, moved, set aside and moved back.
 
 use super::faulty::{Dies, Faulty, execution, run_with, tick, until_death};
-use super::world::{World, lock};
+use super::world::{Way, World, lock};
 use crate::keys;
 use crate::outside::Answer;
 use crate::parts::CopyLimits;
 use crate::reprocess::{Fate, Reprocess, Reprocessed, Run};
 
-/// How the files come into the warehouse: by the procedure, one by one.
-const WAYS: [(bool, bool); 3] = [(false, false), (true, false), (false, true)];
 const NONE: [&str; 0] = [];
 
 /// A name whose key in `incoming/` has so many bytes.
@@ -29,17 +27,6 @@ fn names() -> Vec<String> {
     names
 }
 
-fn world((procedure, one_by_one): (bool, bool), files: &[(&str, &str)]) -> World {
-    let world = World::new();
-    lock(&world.db).procedure = procedure;
-    lock(&world.db).one_by_one = one_by_one;
-    for (name, body) in files {
-        world.arrive(name, body);
-    }
-    world.pass(60);
-    world
-}
-
 fn files<'a>(names: &'a [String], bodies: &'a [String]) -> Vec<(&'a str, &'a str)> {
     let both = names.iter().zip(bodies);
     both.map(|(name, body)| (name.as_str(), body.as_str()))
@@ -56,8 +43,8 @@ fn bodies(end: &str) -> Vec<String> {
 async fn every_key_that_s3_takes_is_loaded_and_moved() {
     let (names, bodies) = (names(), bodies("1"));
     let files = files(&names, &bodies);
-    for way in WAYS {
-        let world = world(way, &files);
+    for way in Way::ALL {
+        let world = World::loading(way, &files);
         let output = tick(&world).await.output();
         assert_eq!(output.moved, files.len() as u64, "{way:?}");
         world.assert_loaded_once(&files, &format!("{way:?}"));
@@ -68,10 +55,10 @@ async fn every_key_that_s3_takes_is_loaded_and_moved() {
 async fn a_crash_moves_no_long_key_to_two_places() {
     let (names, bodies) = ([names()[7].clone(), names()[9].clone()], bodies("1"));
     let files = files(&names, &bodies);
-    for way in WAYS {
-        let calls = tick(&world(way, &files)).await.calls.len();
+    for way in Way::ALL {
+        let calls = tick(&World::loading(way, &files)).await.calls.len();
         for dies in (1..=calls).flat_map(|call| [Dies::Before(call), Dies::After(call)]) {
-            let world = world(way, &files);
+            let world = World::loading(way, &files);
             run_with(&world, 200, (execution(&world), dies)).await;
             world.end_all();
             world.pass(301);
@@ -98,7 +85,7 @@ async fn reprocess(world: &World, dies: Dies) -> Option<Answer<Vec<Reprocessed>>
 }
 
 async fn set_aside(files: &[(&str, &str)]) -> World {
-    let world = world(WAYS[0], files);
+    let world = World::loading(Way::Statements, files);
     let output = tick(&world).await.output();
     assert_eq!((output.files, output.failed), (0, files.len() as u64));
     lock(&world.db).lenient = true;

@@ -4,15 +4,12 @@ use serde_json::{Value, json};
 use stepfleet_activity::{Class, Clock as _};
 
 use super::faulty::{Dies, Run, execution, run_of};
-use super::world::{World, lock};
+use super::world::{Way, World, lock};
 use crate::LoadInput;
 use crate::batch::Batch;
 use crate::table::Dialect;
 
 const FILES: [(&str, &str); 2] = [("a.csv", "1,1\n"), ("b.csv", "2,2\n3,3\n")];
-
-/// How the files come into the warehouse: by the procedure, one by one.
-const WAYS: [(bool, bool); 3] = [(false, false), (true, false), (false, true)];
 
 fn spelt(table: &str) -> LoadInput {
     let input = json!({"bucket": "land", "prefix": "p/", "table": table, "format": "csv"});
@@ -20,15 +17,8 @@ fn spelt(table: &str) -> LoadInput {
     input.on(Dialect::Redshift).expect("a table")
 }
 
-fn world((procedure, one_by_one): (bool, bool)) -> World {
-    let world = World::new();
-    lock(&world.db).procedure = procedure;
-    lock(&world.db).one_by_one = one_by_one;
-    for (name, body) in FILES {
-        world.arrive(name, body);
-    }
-    world.pass(60);
-    world
+fn world(way: Way) -> World {
+    World::loading(way, &FILES)
 }
 
 async fn tick(world: &World, table: &str) -> Run {
@@ -42,7 +32,7 @@ async fn dying(world: &World, table: &str, dies: Dies) -> Run {
 
 #[tokio::test(start_paused = true)]
 async fn of_two_spellings_at_once_one_loads_and_the_other_is_held() {
-    for way in WAYS {
+    for way in Way::ALL {
         let world = world(way);
         let (one, two) = tokio::join!(tick(&world, "public.t"), tick(&world, "Public.\"T\""));
         let (one, two) = (one.output(), two.output());
@@ -55,7 +45,7 @@ async fn of_two_spellings_at_once_one_loads_and_the_other_is_held() {
 /// A worker dies anywhere, and the next run spells the table otherwise.
 #[tokio::test(start_paused = true)]
 async fn a_crash_between_two_spellings_doubles_nothing() {
-    for way in WAYS {
+    for way in Way::ALL {
         let calls = {
             let world = world(way);
             tick(&world, "public.t").await.calls.len()
@@ -74,7 +64,7 @@ async fn a_crash_between_two_spellings_doubles_nothing() {
 /// A loader of before has noted the table as it was spelt, and has moved nothing.
 #[tokio::test(start_paused = true)]
 async fn what_was_noted_under_a_spelling_is_not_loaded_again() {
-    for way in WAYS {
+    for way in Way::ALL {
         let world = world(way);
         let loaded = tick(&world, "public.t").await.output();
         assert_eq!(loaded.files, 2);
@@ -91,7 +81,7 @@ async fn what_was_noted_under_a_spelling_is_not_loaded_again() {
 
 #[test]
 fn a_batch_has_one_name_however_its_table_is_spelt() {
-    let world = world(WAYS[0]);
+    let world = world(Way::Statements);
     let files = world.list("p/incoming/");
     let id = |table| Batch::new(&spelt(table), files.clone(), "2026-01-01".to_owned()).id;
     assert_eq!(id("public.t"), id("PUBLIC.\"T\""));
@@ -100,7 +90,7 @@ fn a_batch_has_one_name_however_its_table_is_spelt() {
 
 #[tokio::test(start_paused = true)]
 async fn of_two_tables_on_one_prefix_one_is_told_and_touches_nothing() {
-    for way in WAYS {
+    for way in Way::ALL {
         let world = world(way);
         let names = ["public.t", "public.other"];
         let runs = tokio::join!(tick(&world, names[0]), tick(&world, names[1]));
@@ -133,7 +123,7 @@ async fn of_two_tables_on_one_prefix_one_is_told_and_touches_nothing() {
 /// A worker that died is no reason to refuse another table for ever.
 #[tokio::test(start_paused = true)]
 async fn an_expired_lease_of_another_table_is_taken_over() {
-    let world = world(WAYS[0]);
+    let world = world(Way::Statements);
     dying(&world, "public.other", Dies::After(1)).await;
     let died = world.clock.now();
     assert_eq!(

@@ -64,7 +64,31 @@ pub(super) fn input() -> LoadInput {
     .expect("an input")
 }
 
+/// How the files come into the warehouse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Statements,
+    Procedure,
+    OneByOne,
+}
+
+impl Way {
+    pub(super) const ALL: [Self; 3] = [Self::Statements, Self::Procedure, Self::OneByOne];
+}
+
 impl World {
+    /// With files that have settled.
+    pub(super) fn loading(way: Way, files: &[(&str, &str)]) -> Self {
+        let world = Self::new();
+        lock(&world.db).procedure = way == Way::Procedure;
+        lock(&world.db).one_by_one = way == Way::OneByOne;
+        for (name, body) in files {
+            world.arrive(name, body);
+        }
+        world.pass(60);
+        world
+    }
+
     /// Some seconds before midnight, so that what is resumed later is resumed
     /// on another day.
     pub(super) fn new() -> Self {
