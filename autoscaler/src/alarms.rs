@@ -22,10 +22,11 @@ const HOLD: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub(crate) struct Alarms {
     pub(crate) levels: Levels,
-    /// Whether a signal was not answered: all are re-read at the next tick.
+    /// Whether a signal was not answered, or may be behind others that nobody has
+    /// received yet: all are re-read at the next tick.
     pub(crate) unanswered: bool,
     describer: Describer,
-    /// When CloudWatch last gave up to answer.
+    /// When CloudWatch gave up to answer; none since it answered again.
     pub(crate) failed: Option<Timestamp>,
 }
 
@@ -62,7 +63,9 @@ impl Alarms {
     ) -> Result<Vec<&'a str>, WatchError> {
         let described = self.describer.describe(watch, names).await;
         self.unanswered = described.is_err();
-        Ok(self.levels.learn(now, names, &described?))
+        let described = described?;
+        self.failed = None;
+        Ok(self.levels.learn(now, names, &described))
     }
 
     /// Whether all alarms were read not long ago.

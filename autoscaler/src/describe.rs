@@ -2,7 +2,9 @@
 //!
 //! AWS takes nine calls a second, for an account and a region and everybody in
 //! it. Every call waits its turn here: of a re-read, of a signal's
-//! confirmation, of a further page, and of another try.
+//! confirmation, of a further page, and of another try. Strangers' messages may
+//! keep us asking, so we take less than half of the nine: who else asks in this
+//! account, another fleet's autoscaler too, gets the rest.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,8 +16,8 @@ use crate::watch::{Page, Watch, WatchError};
 
 /// A call takes at most so many names.
 pub(crate) const NAMES: usize = 100;
-/// From one call to the next: eight a second.
-const SPACING: Duration = Duration::from_millis(125);
+/// From one call to the next: four a second.
+const SPACING: Duration = Duration::from_millis(250);
 /// What is refused for now is tried so often, ...
 const TRIES: u32 = 3;
 /// ... after a pause that grows by this.

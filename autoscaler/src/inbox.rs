@@ -30,6 +30,8 @@ pub(crate) struct Asking {
     /// None for one whose signature cannot be told yet: it is a reason to ask,
     /// and stays in the queue.
     pub(crate) receipt: Option<String>,
+    /// Whether SNS signed it.
+    pub(crate) signed: bool,
 }
 
 /// What was said of strangers' messages: once for each kind.
@@ -78,8 +80,16 @@ impl Sorter<'_> {
             };
             match signal.and_then(|signal| self.judge(signal)) {
                 Ok(Some(signal)) => {
-                    let receipt = (seal != Seal::Unknown).then_some(receipt);
-                    inbox.asking.push(Asking { signal, receipt });
+                    let verified = seal != Seal::Unknown;
+                    if !verified {
+                        let reason = Rejection::Unverified;
+                        self.said.reject(reason, &claim.alarm, self.shared);
+                    }
+                    inbox.asking.push(Asking {
+                        signal,
+                        receipt: verified.then_some(receipt),
+                        signed: seal == Seal::Genuine,
+                    });
                 }
                 Ok(None) => {}
                 Err(reason) => {
@@ -119,7 +129,10 @@ impl Inbox {
     /// of them is younger than what it said, and unknown to it.
     pub(crate) fn answered(&mut self, levels: &Levels, said: &mut Said, shared: &Shared) -> bool {
         let mut unconfirmed = false;
-        for Asking { signal, receipt } in self.asking.drain(..) {
+        for asking in self.asking.drain(..) {
+            let Asking {
+                signal, receipt, ..
+            } = asking;
             let Some(receipt) = receipt else {
                 continue;
             };
@@ -138,6 +151,29 @@ impl Inbox {
             self.done.push(receipt);
         }
         unconfirmed
+    }
+
+    /// CloudWatch could not be asked: what SNS signed counts meanwhile, and all
+    /// else stays in the queue. The Deployments whose levels are others now.
+    pub(crate) fn believed(&mut self, levels: &mut Levels, shared: &Shared) -> BTreeSet<String> {
+        let mut deployments = BTreeSet::new();
+        let (mut signed, others) = (std::mem::take(&mut self.asking).into_iter())
+            .partition::<Vec<_>, _>(|asking| asking.signed);
+        self.asking = others;
+        signed.sort_by_key(|asking| asking.signal.change.since);
+        for Asking {
+            signal, receipt, ..
+        } in signed
+        {
+            if levels.judge(&signal) == Verdict::Asks {
+                levels.believe(&signal);
+                let label = [signal.deployment.as_str()];
+                shared.metrics.believed.with_label_values(&label).inc();
+                deployments.insert(signal.deployment.clone());
+            }
+            (self.waiting.entry(signal.deployment).or_default()).extend(receipt);
+        }
+        deployments
     }
 
     /// Nothing changed: what waits is durable, but for these Deployments.

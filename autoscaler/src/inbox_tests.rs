@@ -137,6 +137,7 @@ fn what_cloudwatch_said_of_signals_is_counted() {
             },
         },
         receipt: Some(receipt.to_owned()),
+        signed: false,
     });
     let mut inbox = Inbox {
         asking: asking.collect(),
@@ -201,5 +202,44 @@ fn a_seal_is_looked_at_when_the_words_are_right() {
     assert_eq!(inbox.done, ["r2", "r3", "r4"]);
     let counted = |reason| shared.metrics.rejected.with_label_values(&[reason]).get();
     assert_eq!((counted("signature"), counted("unknown-alarm")), (1, 2));
+    assert_eq!(counted("unverified"), 1);
     assert_eq!(shared.why_unready(), None, "whatever strangers send");
+}
+
+#[test]
+fn where_cloudwatch_cannot_be_asked_the_newest_of_what_sns_signed_counts() {
+    let shared = Shared::new(Metrics::new().expect("metrics"));
+    let asking = |receipt: &str, second, level, signed| crate::inbox::Asking {
+        signal: crate::signal::Signal {
+            alarm: "demo-a-out".to_owned(),
+            deployment: "one".to_owned(),
+            change: AlarmRecord {
+                level,
+                since: at(NOW + second),
+            },
+        },
+        receipt: Some(receipt.to_owned()),
+        signed,
+    };
+    // However they come: the OK is the newest of those that are signed.
+    let mut inbox = Inbox {
+        asking: vec![
+            asking("ok", 2, Level::Ok, true),
+            asking("alarm", 1, Level::Alarm, true),
+            asking("unsigned", 3, Level::Alarm, false),
+        ],
+        ..Inbox::default()
+    };
+    let mut levels = Levels::default();
+    let deployments = inbox.believed(&mut levels, &shared);
+    assert_eq!(deployments, BTreeSet::from(["one".to_owned()]));
+    let mut record = crate::record::Record::new(1, at(NOW));
+    levels.write(&mut record, "demo-a-out");
+    let known = record.alarms["demo-a-out"];
+    assert_eq!((known.level, known.since), (Level::Ok, at(NOW + 2)));
+    assert_eq!(inbox.waiting["one"], ["alarm", "ok"], "until it is durable");
+    assert_eq!(inbox.asked(), BTreeSet::from(["demo-a-out"]), "unsigned");
+    let believed = shared.metrics.believed.with_label_values(&["one"]).get();
+    assert_eq!(believed, 2);
+    assert!(inbox.believed(&mut levels, &shared).is_empty(), "once");
 }

@@ -1,5 +1,6 @@
-//! What CloudWatch said of each alarm, and when. Nothing else makes a level: a
-//! signal is only held against it, to see whether to ask again.
+//! What CloudWatch said of each alarm, and when. A signal is only held against
+//! it, to see whether to ask again; it makes a level only where SNS signed it and
+//! CloudWatch cannot be asked, until it can.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -94,6 +95,16 @@ impl Levels {
             }
         }
         changed
+    }
+
+    /// Takes the word of a signal that SNS signed, since CloudWatch does not answer.
+    /// When that was asked stays as it was: it is no less due for that, and what it
+    /// says next counts, whatever the time.
+    pub fn believe(&mut self, signal: &Signal) {
+        let known = self.0.get(&signal.alarm);
+        let at = known.map_or(Timestamp::MIN, |reading| reading.at);
+        let alarm = Some(signal.change);
+        self.0.insert(signal.alarm.clone(), Reading { at, alarm });
     }
 
     /// Forgets everything: others decided meanwhile.
@@ -213,6 +224,27 @@ mod tests {
         for (name, known, want) in cases {
             assert_eq!(read(known, 9).answer(&signal(Alarm, 7)), want, "{name}");
         }
+    }
+
+    #[test]
+    fn a_signed_word_counts_until_cloudwatch_says_otherwise() {
+        let mut levels = read(Some(change(Ok, 100)), 500);
+        levels.believe(&signal(Alarm, 520));
+        let names = || std::iter::once("a");
+        let mut record = Record::new(1, at(0));
+        levels.write(&mut record, "a");
+        assert_eq!(record.alarms["a"], change(Alarm, 520));
+        assert_eq!(levels.oldest(names()), Some(at(500)), "as due as before");
+        // What was signed before that and comes again changes nothing.
+        assert_eq!(levels.judge(&signal(Ok, 510)), Verdict::Late);
+        let described = BTreeMap::from([("a".to_owned(), change(Ok, 100))]);
+        let asked = ["a".to_owned()];
+        assert_eq!(levels.learn(at(525), &asked, &described), ["a"]);
+        levels.write(&mut record, "a");
+        assert_eq!(record.alarms["a"], change(Ok, 100), "older, and it counts");
+        let mut never = Levels::default();
+        never.believe(&signal(Alarm, 520));
+        assert_eq!(never.oldest(names()), Some(Timestamp::MIN), "overdue");
     }
 
     #[test]

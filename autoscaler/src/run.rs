@@ -117,7 +117,10 @@ impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
             said: &mut self.state.said,
             shared: &self.shared,
         };
+        // So many came that more may wait in the queue, and true ones behind them.
+        let backlog = messages.len() >= MOST;
         let mut inbox = sorter.sort(messages);
+        self.state.alarms.unanswered |= backlog;
         let (queue, open) = (Arc::clone(&self.queue), inbox.open());
         let work = self.act(occasion, &mut inbox);
         hold_meanwhile(work, &*queue, &open).await;
@@ -139,7 +142,7 @@ impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
     }
 
     /// Reads the alarms that are due or asked about; whether a level changed.
-    /// Signals that nobody could be asked about stay in the queue.
+    /// Where nobody can be asked, signed signals count and others stay in the queue.
     async fn ask(&mut self, occasion: Occasion, inbox: &mut Inbox) -> bool {
         let now = self.clock.now();
         let (trust, alarms) = (&self.config.trust, &mut self.state.alarms);
@@ -148,13 +151,13 @@ impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
             Occasion::Signals => alarms.asked(trust, &inbox.asked(), now),
         };
         if names.is_empty() {
-            return false;
+            return self.believe(inbox);
         }
         let changed = match alarms.ask(&self.cloudwatch, &names, now).await {
             Ok(changed) => changed,
             Err(error) => {
                 self.unanswered(occasion, &error.to_string());
-                return false;
+                return self.believe(inbox);
             }
         };
         self.state.complaint = None;
@@ -167,6 +170,20 @@ impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
         let deployments = changed.iter().filter_map(|alarm| trust.deployment(alarm));
         self.state.unsettled.extend(deployments.map(str::to_owned));
         !changed.is_empty()
+    }
+
+    /// Takes the word of signals that SNS signed; whether a level changed.
+    fn believe(&mut self, inbox: &mut Inbox) -> bool {
+        let deployments = inbox.believed(&mut self.state.alarms.levels, &self.shared);
+        let changed = !deployments.is_empty();
+        if changed {
+            tracing::warn!(
+                ?deployments,
+                "CloudWatch cannot be asked: what SNS signed counts until it can"
+            );
+        }
+        self.state.unsettled.extend(deployments);
+        changed
     }
 
     /// Whether we are ready is never for a stranger's message to say.

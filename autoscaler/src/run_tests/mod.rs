@@ -66,6 +66,14 @@ struct Inner {
     polls: VecDeque<Result<Vec<Message>, QueueError>>,
     /// How long an answer of the queue takes.
     latency: Duration,
+    /// Comes with the first receive after that time.
+    due: VecDeque<(Duration, Message)>,
+    /// How long an answer of CloudWatch, and a deletion, take.
+    answers: Duration,
+    /// When a step was taken.
+    stepped: Vec<Duration>,
+    /// Whether signatures are not required.
+    lax: bool,
     /// When `DescribeAlarms` was called.
     described: Vec<Instant>,
     /// What `DescribeAlarms` says; it fails where there is nothing.
@@ -191,7 +199,10 @@ impl Cluster for World {
 
     async fn set_scale(&self, _: &str, scale: Versioned<u32>) -> Result<(), ClusterError> {
         self.call(&format!("scale to {}", scale.value))?;
-        self.lock().replicas = scale.value;
+        let now = self.start.elapsed();
+        let mut inner = self.lock();
+        inner.replicas = scale.value;
+        inner.stepped.push(now);
         Ok(())
     }
 
@@ -245,24 +256,32 @@ impl Queue for World {
         self.log(format!("poll for {} s", wait.as_secs()));
         let poll = async {
             loop {
-                let (poll, latency) = {
-                    let mut inner = self.lock();
-                    (inner.polls.pop_front(), inner.latency)
-                };
+                let poll = self.lock().polls.pop_front();
                 if let Some(poll) = poll {
-                    sleep_until(Instant::now() + latency).await;
                     return poll;
                 }
                 self.arrived.notified().await;
             }
         };
-        (tokio::time::timeout(wait, poll).await).unwrap_or_else(|_| Ok(Vec::new()))
+        let Ok(mut poll) = tokio::time::timeout(wait, poll).await else {
+            return Ok(Vec::new());
+        };
+        let latency = self.lock().latency;
+        sleep_until(Instant::now() + latency).await;
+        let (now, mut inner) = (self.start.elapsed(), self.lock());
+        if let Ok(messages) = &mut poll {
+            let due = inner.due.pop_front_if(|(at, _)| *at <= now);
+            messages.extend(due.map(|(_, message)| message));
+        }
+        poll
     }
 
     async fn delete(&self, receipts: &[String]) -> Result<(), QueueError> {
         if !receipts.is_empty() {
             self.log(format!("delete {}", receipts.join(" ")));
         }
+        let answers = self.lock().answers;
+        sleep_until(Instant::now() + answers).await;
         Ok(())
     }
 
@@ -275,8 +294,10 @@ impl Queue for World {
 impl Watch for Arc<World> {
     async fn alarms(&self, names: &[String], _: Option<String>) -> Result<Page, WatchError> {
         self.log("describe");
-        let mut inner = self.lock();
-        inner.described.push(Instant::now());
+        self.lock().described.push(Instant::now());
+        let answers = self.lock().answers;
+        sleep_until(Instant::now() + answers).await;
+        let inner = self.lock();
         let mut alarms = inner.alarms.clone().ok_or_else(|| WatchError {
             why: "broken".to_owned(),
             again: false,
@@ -334,10 +355,11 @@ fn start_with(world: &Arc<World>, fence: Option<Fence>, catalogue: &str) -> Runn
         state: State::default(),
     };
     let (queue, told) = (Arc::clone(world), Arc::clone(&shared));
+    let required = !world.lock().lax;
     tokio::spawn(async move {
         let poller = Poller {
             queue: &*queue,
-            verifier: Verifier::new(Arc::clone(&queue.sns), ("eu-west-1", None), true),
+            verifier: Verifier::new(Arc::clone(&queue.sns), ("eu-west-1", None), required),
             inbox: send,
             shared: &told,
         };

@@ -62,6 +62,9 @@ pub enum Rejection {
     FromTheFuture,
     /// SNS did not sign it.
     Signature,
+    /// SNS's certificate is not there yet: CloudWatch is asked all the same, and
+    /// the message stays in the queue.
+    Unverified,
     /// A newer change of the alarm is known, or CloudWatch was asked since.
     Late,
     /// The level is known.
@@ -104,6 +107,7 @@ impl Rejection {
             Self::TooOld => "too-old",
             Self::FromTheFuture => "from-the-future",
             Self::Signature => "signature",
+            Self::Unverified => "unverified",
             Self::Late => "late",
             Self::Duplicate => "duplicate",
             Self::Unconfirmed => "unconfirmed",

@@ -11,7 +11,7 @@ mod origin;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,8 +28,10 @@ use origin::Origin;
 
 /// SNS has one certificate at a time and changes it once in a while.
 const KEPT: usize = 16;
-/// So many are fetched at a time.
+/// So many are fetched at a time, ...
 const AT_ONCE: usize = 4;
+/// ... and so many are begun in a second.
+const A_SECOND: usize = 4;
 /// For how long a fetch that failed is not tried again: until a message that
 /// waits for it comes back.
 const FORGOTTEN: Duration = Duration::from_secs(50);
@@ -63,14 +65,23 @@ pub(crate) struct Verifier<F> {
     fetch: Arc<F>,
     origin: Origin,
     required: bool,
-    certificates: BTreeMap<String, CertificateDer<'static>>,
+    certificates: BTreeMap<String, Kept>,
     /// Certificates that could not be fetched, and when that was.
     failed: BTreeMap<String, Instant>,
     fetching: JoinSet<Fetched>,
     /// What is being fetched.
     under_way: HashMap<Id, String>,
+    /// When fetches were begun, as far as it matters.
+    begun: VecDeque<Instant>,
     /// Why fetches failed, for whoever asks next.
     complaints: Vec<String>,
+}
+
+/// A certificate that was fetched.
+struct Kept {
+    certificate: CertificateDer<'static>,
+    /// When something that it signed came last, or when it was fetched.
+    used: Instant,
 }
 
 /// What an envelope shows before its certificate is looked at.
@@ -96,6 +107,7 @@ impl<F: Fetch + 'static> Verifier<F> {
             failed: BTreeMap::new(),
             fetching: JoinSet::new(),
             under_way: HashMap::new(),
+            begun: VecDeque::new(),
             complaints: Vec::new(),
         }
     }
@@ -136,9 +148,12 @@ impl<F: Fetch + 'static> Verifier<F> {
         }
     }
 
-    fn verify(&self, signed: &Signed, url: &str) -> Seal {
-        match self.certificates.get(url) {
-            Some(certificate) if signed.holds(certificate) => Seal::Genuine,
+    fn verify(&mut self, signed: &Signed, url: &str) -> Seal {
+        match self.certificates.get_mut(url) {
+            Some(kept) if signed.holds(&kept.certificate) => {
+                kept.used = Instant::now();
+                Seal::Genuine
+            }
             Some(_) => Seal::Forged,
             None => Seal::Unknown,
         }
@@ -171,16 +186,25 @@ impl<F: Fetch + 'static> Verifier<F> {
         let known = self.certificates.contains_key(url)
             || self.failed.contains_key(url)
             || self.under_way.values().any(|under_way| under_way == url);
-        let room = self.under_way.len() < AT_ONCE && self.failed.len() < FAILED;
-        if known || !room {
+        if known || !self.room() {
             return None;
         }
+        self.begun.push_back(Instant::now());
         let (fetch, wanted) = (Arc::clone(&self.fetch), url.to_owned());
         let task = self
             .fetching
             .spawn(async move { fetch.fetch(&wanted).await });
         self.under_way.insert(task.id(), url.to_owned());
         Some(task.id())
+    }
+
+    /// Whether one more fetch may begin, whoever asked for those before.
+    fn room(&mut self) -> bool {
+        let past = |at: &Instant| at.elapsed() >= Duration::from_secs(1);
+        while self.begun.front().is_some_and(past) {
+            self.begun.pop_front();
+        }
+        self.under_way.len() < AT_ONCE && self.begun.len() < A_SECOND && self.failed.len() < FAILED
     }
 
     /// Takes in a fetch that ended; which one it was.
@@ -191,12 +215,7 @@ impl<F: Fetch + 'static> Verifier<F> {
             return id;
         };
         match fetched {
-            Ok(certificate) => {
-                if self.certificates.len() == KEPT {
-                    self.certificates.clear();
-                }
-                self.certificates.insert(url, certificate);
-            }
+            Ok(certificate) => self.keep(url, certificate),
             Err(error) => {
                 let why = format!("SNS's certificate {url} cannot be fetched: {error}");
                 self.complaints.push(why);
@@ -204,6 +223,20 @@ impl<F: Fetch + 'static> Verifier<F> {
             }
         }
         id
+    }
+}
+
+impl<F> Verifier<F> {
+    /// Keeps a certificate, in the place of the one that was of no use for longest.
+    fn keep(&mut self, url: String, certificate: CertificateDer<'static>) {
+        if self.certificates.len() == KEPT {
+            let all = self.certificates.iter();
+            let least = all.min_by_key(|(_, kept)| kept.used);
+            let least = least.map(|(url, _)| url.clone());
+            least.and_then(|url| self.certificates.remove(&url));
+        }
+        let used = Instant::now();
+        self.certificates.insert(url, Kept { certificate, used });
     }
 }
 

@@ -31,15 +31,18 @@ impl Origin {
         if named.query().is_some() || !path.ends_with(".pem") || path.len() > LONGEST {
             return None;
         }
+        // As SNS names them: what else its host may serve is not our matter.
+        let of_sns = path.starts_with("/SimpleNotificationService-");
         if let Some(endpoint) = &self.endpoint {
-            // It may know itself by another name than we do.
-            return Some(format!("{endpoint}{path}"));
+            // It may know itself by another name than we do, and has S3 on the same
+            // port: no bucket's name begins so, or objects would be certificates.
+            let of_itself = path.starts_with("/_");
+            return (of_sns || of_itself).then(|| format!("{endpoint}{path}"));
         }
         let authority = named.authority()?.as_str();
         let ours = named.scheme() == Some(&Scheme::HTTPS)
             && authority.eq_ignore_ascii_case(&self.host)
-            // As SNS names them: what else its host may serve is not our matter.
-            && path.starts_with("/SimpleNotificationService-");
+            && of_sns;
         ours.then(|| format!("https://{}{path}", self.host))
     }
 }

@@ -275,6 +275,17 @@ fn certificates_come_from_sns_of_the_region_or_from_the_configured_endpoint() {
             Some("http://127.0.0.1:4566/_stepfleet/sns.pem".to_owned()),
         ),
         (&local, "http://127.0.0.1:4566/sns.txt".to_owned(), None),
+        // An object of somebody's bucket, on the port that all services share.
+        (
+            &local,
+            "http://127.0.0.1:4566/bucket/SimpleNotificationService-1.pem".to_owned(),
+            None,
+        ),
+        (
+            &local,
+            "http://127.0.0.1:4566//SimpleNotificationService-1.pem".to_owned(),
+            None,
+        ),
     ];
     for (origin, named, want) in cases {
         let got = named.parse().ok().and_then(|uri| origin.locate(&uri));
@@ -315,6 +326,7 @@ async fn a_fetch_that_failed_is_tried_again_after_a_while_and_others_are_not_hel
     assert_eq!(table.asked(), 3);
 
     // One receive: of many names a few are fetched, and what is known is known.
+    tokio::time::advance(Duration::from_secs(1)).await;
     let mut messages: Vec<Message> = (0..9).map(|i| message("r", &made_up(i))).collect();
     messages.push(message("r", VERSION_1));
     let sealed = verifier.seal(messages).await;
@@ -355,6 +367,52 @@ async fn certificates_that_somebody_made_up_are_bounded_in_number_and_in_time() 
     );
     let endless = changed(VERSION_1, "SigningCertURL", json!(endless));
     assert_eq!(seal(&mut verifier, &endless).await, Seal::Forged);
+}
+
+/// As a server does that answers whatever it is asked for.
+struct Everything {
+    asked: Mutex<Vec<Instant>>,
+}
+
+impl Fetch for Everything {
+    async fn fetch(&self, _: &str) -> Result<CertificateDer<'static>, String> {
+        self.asked.lock().expect("a lock").push(Instant::now());
+        fetch::read(CERTIFICATE.as_bytes()).ok_or_else(|| "none".to_owned())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn fetches_are_few_in_a_second_and_what_is_kept_is_what_is_of_use() {
+    let all = Everything {
+        asked: Mutex::default(),
+    };
+    let all = Arc::new(all);
+    let mut verifier = Verifier::new(Arc::clone(&all), ("eu-west-1", None), true);
+    assert_eq!(
+        verifier.seal(vec![message("r", VERSION_1)]).await[0].seal,
+        Seal::Genuine
+    );
+    for index in 0..400 {
+        tokio::time::advance(Duration::from_millis(50)).await;
+        // Signed by nobody's key, with certificates that are all there.
+        verifier.seal(vec![message("r", &made_up(index))]).await;
+        // And SNS speaks now and then.
+        if index % 20 == 0 {
+            let sealed = verifier.seal(vec![message("r", VERSION_1)]).await;
+            assert_eq!(sealed[0].seal, Seal::Genuine, "{index}");
+        }
+    }
+    assert_eq!(verifier.certificates.len(), KEPT);
+    assert!(verifier.certificates.contains_key(URL));
+    assert!(verifier.begun.len() <= A_SECOND);
+    let asked = all.asked.lock().expect("a lock").clone();
+    for (index, first) in asked.iter().enumerate() {
+        let within = asked[index..]
+            .iter()
+            .filter(|other| **other - *first < Duration::from_secs(1));
+        assert!(within.count() <= A_SECOND);
+    }
+    assert!(asked.len() > KEPT * 2, "{}", asked.len());
 }
 
 #[tokio::test]
