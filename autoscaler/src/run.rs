@@ -108,7 +108,9 @@ impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
     }
 
     async fn turn(&mut self, occasion: Occasion, messages: Vec<Sealed>) {
-        self.reload();
+        if occasion == Occasion::Tick {
+            self.reload();
+        }
         let sorter = Sorter {
             trust: &self.config.trust,
             levels: &self.state.alarms.levels,
@@ -134,11 +136,15 @@ impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
     /// Deployments if that or the time gives a reason.
     async fn act(&mut self, occasion: Occasion, inbox: &mut Inbox) {
         let changed = self.ask(occasion, inbox).await;
-        if changed || occasion == Occasion::Tick {
-            self.all(changed, inbox).await;
-        } else {
+        if !changed && occasion == Occasion::Signals {
             inbox.settle(&self.state.unsettled);
+            return;
         }
+        // For every decision, and not for every message: that is a stranger's to send.
+        if occasion == Occasion::Signals {
+            self.reload();
+        }
+        self.all(changed, inbox).await;
     }
 
     /// Reads the alarms that are due or asked about; whether a level changed.

@@ -211,7 +211,11 @@ impl Forged {
                 envelope["Signature"].take();
                 envelope
             }
-            "signed by another" => keys.other.envelope(&told.to_string(), Signer::URL),
+            // It takes long, so that most have the signature of something else.
+            "signed by another" if self.number % 8 == 0 => {
+                keys.other.envelope(&told.to_string(), Signer::URL)
+            }
+            "signed by another" => in_place_of(&keys.by_other, &told),
             "signed and changed" => in_place_of(&keys.by_sns, &told),
             "made-up certificate" => {
                 let host = "https://sns.eu-west-1.amazonaws.com";

@@ -1,6 +1,7 @@
 //! Messages: when they are deleted, and what late or lost ones change.
 
 use super::*;
+use crate::sns::tests::Signer;
 
 #[tokio::test(start_paused = true)]
 async fn a_message_is_deleted_only_when_what_it_changed_is_durable() {
@@ -259,4 +260,103 @@ async fn a_stranger_s_certificate_is_counted_and_never_a_state_of_ours() {
         (world.sns.asked(), failures(&running, "certificate")),
         (2, 1)
     );
+}
+
+/// An envelope that SNS signed.
+fn sealed(signer: &Signer, receipt: &str, state: &str, second: i64) -> Message {
+    let told = notification("demo-s3-load-out", state, second).to_string();
+    Message {
+        body: signer.envelope(&told, Signer::URL).to_string(),
+        receipt: receipt.to_owned(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_cloudwatch_cannot_be_asked_what_sns_signed_counts_until_it_can() {
+    let (world, sns, other) = (World::new(), Signer::new(), Signer::new());
+    world.sns.put(Signer::URL, &sns.certificate);
+    let running = start_with(&world, OURS, &signed());
+    world.until(10).await;
+    let alarms = world.lock().alarms.take();
+    // Nobody signed these, or somebody whom we do not trust.
+    let mut unknown = sealed(&sns, "unknown", "ALARM", 10);
+    unknown.body = unknown.body.replace("fffff.pem", "ffffe.pem");
+    world.send(vec![
+        sealed(&other, "other", "ALARM", 10),
+        breach("raw", 10),
+        unknown,
+    ]);
+    world.until(12).await;
+    assert_eq!(world.recorded("out"), Some(level("out", Level::Ok, -600).1));
+    assert!(world.times("scale").is_empty());
+    // CloudWatch failed a moment ago and is not asked again so soon.
+    world.send(vec![sealed(&sns, "signed", "ALARM", 12)]);
+    world.until(13).await;
+    assert_eq!(world.times("scale to 5"), [12]);
+    assert_eq!(
+        world.recorded("out"),
+        Some(level("out", Level::Alarm, 12).1)
+    );
+    assert_eq!(world.times("delete signed"), [12]);
+    let believed = &running.shared.metrics.believed;
+    assert_eq!(believed.with_label_values(&["s3-load"]).get(), 1);
+    // It says OK all the while, and its word is older: it overrules all the same.
+    world.lock().alarms = alarms;
+    world.until(16).await;
+    assert_eq!(world.recorded("out"), Some(level("out", Level::Ok, -600).1));
+    world.send(vec![sealed(&sns, "again", "ALARM", 14)]);
+    world.until(17).await;
+    assert_eq!(rejected(&running, "unconfirmed"), 1);
+    world.until(200).await;
+    assert_eq!(world.times("scale").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_after_cloudwatch_answered_again_is_asked_about_at_once() {
+    let world = World::new();
+    let _running = start(&world, OURS);
+    world.until(13).await;
+    let alarms = world.lock().alarms.take();
+    world.send(vec![breach("early", 13)]);
+    world.until(14).await;
+    world.lock().alarms = alarms;
+    world.until(15).await;
+    assert_eq!(world.times("describe"), [0, 13, 15], "the tick heals it");
+    world.breach("r1", 16);
+    world.until(16).await;
+    assert_eq!(
+        world.times("scale to 5"),
+        [15],
+        "and nothing holds this one"
+    );
+}
+
+/// True signals may be behind more than we receive.
+#[tokio::test(start_paused = true)]
+async fn behind_a_backlog_the_alarms_are_read_at_the_next_tick() {
+    let world = World::new();
+    let _running = start(&world, OURS);
+    world.until(1).await;
+    world.lock().answers = Duration::from_millis(400);
+    world.say("out", Level::Alarm, 1);
+    let garbage = || Message {
+        body: "{".to_owned(),
+        receipt: "garbage".to_owned(),
+    };
+    let forged = || message("forged", "demo-other-out", "ALARM", 1);
+    for _ in 0..20 {
+        world.send(
+            std::iter::repeat_with(garbage)
+                .take(9)
+                .chain([forged()])
+                .collect(),
+        );
+    }
+    world.until(16).await;
+    assert_eq!(
+        world.times("describe"),
+        [0, 15],
+        "and not after two minutes"
+    );
+    assert_eq!(world.times("scale to 5"), [15]);
 }
