@@ -2,7 +2,8 @@
 //!
 //! `ask -> observe -> decide -> record -> act`, on a tick and at once on a
 //! signal that CloudWatch confirms. [`decision`], [`levels`], [`record`] and
-//! [`signal`] are pure: they wait for nothing and call nobody.
+//! [`signal`] are pure: they wait for nothing and call nobody. What strangers'
+//! bytes reach first is [`signal::parse_bytes`] and [`sns::inspect`].
 
 mod alarms;
 #[cfg(test)]
@@ -36,7 +37,7 @@ mod scale;
 #[cfg(test)]
 mod scale_tests;
 pub mod signal;
-mod sns;
+pub mod sns;
 mod time;
 mod watch;
 

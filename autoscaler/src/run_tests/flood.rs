@@ -212,7 +212,7 @@ impl Forged {
                 envelope
             }
             // It takes long, so that most have the signature of something else.
-            "signed by another" if self.number % 8 == 0 => {
+            "signed by another" if self.number.is_multiple_of(8) => {
                 keys.other.envelope(&told.to_string(), Signer::URL)
             }
             "signed by another" => in_place_of(&keys.by_other, &told),

@@ -17,7 +17,7 @@ use stepfleet_activity::Catalogue;
 use stepfleet_activity::alarm::{self, AlarmSpec, Metric, Watched};
 use stepfleet_activity::catalogue::Delivery;
 
-pub use parse::{Claim, ClaimedMetric, Form, ParseError, parse};
+pub use parse::{Claim, ClaimedMetric, Form, ParseError, parse, parse_bytes};
 pub(crate) use parse::{LONGEST, is_envelope};
 
 use crate::record::AlarmRecord;
@@ -93,6 +93,25 @@ struct Known {
 // === impl Rejection ===
 
 impl Rejection {
+    /// All of them, in the order of the documentation's table.
+    pub const ALL: [Self; 15] = [
+        Self::WrongForm,
+        Self::UnknownAlarm,
+        Self::WrongAccount,
+        Self::WrongRegion,
+        Self::WrongTopic,
+        Self::WrongArn,
+        Self::WrongMetric,
+        Self::WrongDimension,
+        Self::TooOld,
+        Self::FromTheFuture,
+        Self::Signature,
+        Self::Unverified,
+        Self::Late,
+        Self::Duplicate,
+        Self::Unconfirmed,
+    ];
+
     /// The reason's code.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -186,7 +205,9 @@ impl Trust {
         if claim.account.as_deref() != Some(self.account.as_str()) {
             return Err(Rejection::WrongAccount);
         }
-        if (claim.topic.as_ref()).is_some_and(|topic| *topic != self.topic) {
+        // An envelope without a topic is from another one as well.
+        let enveloped = matches!(claim.form, Form::Enveloped | Form::EventEnveloped);
+        if enveloped && claim.topic.as_deref() != Some(self.topic.as_str()) {
             return Err(Rejection::WrongTopic);
         }
         // A display name ("EU (Ireland)") says nothing that could be compared;

@@ -73,6 +73,18 @@ pub enum ParseError {
 /// A description has 1,024 characters, a reason has 1,023, and the rest is less.
 pub(crate) const LONGEST: usize = 64 * 1024;
 
+/// [`parse`] for bytes that need not be text: whatever they are, it ends without
+/// a panic, in time and memory that their length bounds.
+///
+/// # Errors
+/// If they are no alarm's change of state.
+pub fn parse_bytes(body: &[u8]) -> Result<Claim, ParseError> {
+    if body.len() > LONGEST {
+        return Err(ParseError::TooLong);
+    }
+    parse(std::str::from_utf8(body).map_err(|_| ParseError::NotJson)?)
+}
+
 /// Reads an SNS envelope, its raw content, or an EventBridge event.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! Signals as they come, true and forged.
 
 use serde_json::{Value, json};
-use stepfleet_activity::catalogue::{self, ReadOptions};
+use stepfleet_activity::catalogue::{self, Delivery, ReadOptions};
 
 use super::*;
 use crate::record::Level;
@@ -229,6 +229,15 @@ fn what_does_not_match_the_catalogue_is_rejected() {
             WrongTopic,
         ),
         (
+            "a topic that is none",
+            {
+                let mut envelope = enveloped(&raw(), "");
+                envelope["TopicArn"] = json!(7);
+                envelope
+            },
+            WrongTopic,
+        ),
+        (
             "another metric",
             changed("/Trigger/MetricName", json!("ActivityRunTime")),
             WrongMetric,
@@ -289,4 +298,18 @@ fn what_is_no_change_of_an_alarm_is_left_alone_and_not_shown() {
         let error = parse(&text).expect_err(&text).to_string();
         assert!(!error.contains("secret"), "{error}");
     }
+}
+
+#[test]
+fn the_documentation_has_every_reason_and_every_form() {
+    let text = include_str!("../../../docs/signals.md");
+    let table = |head: &str| -> Vec<&str> {
+        let lines = text.lines().skip_while(|line| !line.starts_with(head));
+        let rows = lines.skip(2).take_while(|line| line.starts_with('|'));
+        rows.filter_map(|row| row.split('`').nth(1)).collect()
+    };
+    let reasons = Rejection::ALL.map(Rejection::as_str);
+    assert_eq!(table("| reason |"), reasons);
+    let forms = [Delivery::Sns, Delivery::Raw, Delivery::EventBridge];
+    assert_eq!(table("| `signals.delivery` |"), forms.map(Delivery::as_str));
 }

@@ -22,7 +22,8 @@ use tokio::time::{Instant, timeout};
 pub(crate) use fetch::{Fetch, Http};
 
 use crate::queue::Message;
-use envelope::Signed;
+use crate::signal::LONGEST;
+use envelope::{Signed, Unsigned};
 use fetch::FetchError;
 use origin::Origin;
 
@@ -58,6 +59,40 @@ pub(crate) enum Seal {
 pub(crate) struct Sealed {
     pub(crate) message: Message,
     pub(crate) seal: Seal,
+}
+
+/// What a body shows of a signature, before anything is fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// It is no envelope: there is nothing to be signed.
+    NoEnvelope,
+    /// It is one that nobody can have signed whom we trust.
+    Forged,
+    /// It is one, with a signature that the certificate at this URL would show.
+    Signed(String),
+}
+
+/// Looks at a body as the autoscaler of a region does: whatever its bytes are, it
+/// ends without a panic, in time and memory that their length bounds.
+pub fn inspect(body: &[u8], region: &str) -> Shown {
+    let body = std::str::from_utf8(body).unwrap_or_default();
+    match look(body, &Origin::new(region, None)) {
+        None => Shown::NoEnvelope,
+        Some(Err(Unsigned)) => Shown::Forged,
+        Some(Ok((_, url))) => Shown::Signed(url),
+    }
+}
+
+/// A signature with the place of its certificate; none for what is no envelope.
+fn look(body: &str, origin: &Origin) -> Option<Result<(Signed, String), Unsigned>> {
+    if body.len() > LONGEST {
+        return None;
+    }
+    let signed = Signed::read(body)?;
+    Some(signed.and_then(|signed| {
+        let url = origin.locate(&signed.certificate).ok_or(Unsigned)?;
+        Ok((signed, url))
+    }))
 }
 
 /// Looks at signatures, and keeps the certificates for that.
@@ -138,13 +173,13 @@ impl<F: Fetch + 'static> Verifier<F> {
     }
 
     fn look(&self, message: &Message) -> Looked {
-        match Signed::read(&message.body).filter(|_| self.required) {
+        if !self.required {
+            return Looked::Known(Seal::Open);
+        }
+        match look(&message.body, &self.origin) {
             None => Looked::Known(Seal::Open),
-            Some(Err(_)) => Looked::Known(Seal::Forged),
-            Some(Ok(signed)) => match self.origin.locate(&signed.certificate) {
-                Some(url) => Looked::Signed(Box::new(signed), url),
-                None => Looked::Known(Seal::Forged),
-            },
+            Some(Err(Unsigned)) => Looked::Known(Seal::Forged),
+            Some(Ok((signed, url))) => Looked::Signed(Box::new(signed), url),
         }
     }
 
