@@ -369,6 +369,24 @@ async fn certificates_that_somebody_made_up_are_bounded_in_number_and_in_time() 
     assert_eq!(seal(&mut verifier, &endless).await, Seal::Forged);
 }
 
+#[tokio::test(start_paused = true)]
+async fn failures_are_remembered_for_a_while_and_only_so_many() {
+    let table = Arc::new(Table::default());
+    let mut verifier = verifier(&table);
+    // Refused at once: four a second would be 200 before the first is forgotten.
+    for index in 0..1000 {
+        tokio::time::advance(Duration::from_millis(100)).await;
+        let sealed = seal(&mut verifier, &made_up(index)).await;
+        assert_eq!(sealed, Seal::Unknown);
+        assert!(verifier.failed.len() <= FAILED + AT_ONCE, "{index}");
+    }
+    // In 100 s, twice as many as are remembered for 50 s.
+    assert!(table.asked() <= 2 * (FAILED + AT_ONCE), "{}", table.asked());
+    tokio::time::advance(FORGOTTEN).await;
+    table.heal();
+    assert_eq!(seal(&mut verifier, VERSION_1).await, Seal::Genuine);
+}
+
 /// As a server does that answers whatever it is asked for.
 struct Everything {
     asked: Mutex<Vec<Instant>>,
