@@ -1,7 +1,7 @@
 //! What strangers may put into a message: it is read without a panic, within a
 //! bound of time and of memory, whatever its bytes are.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use peak_alloc::PeakAlloc;
@@ -22,19 +22,21 @@ const TIME: Duration = Duration::from_secs(2);
 #[global_allocator]
 static COUNTING: PeakAlloc = PeakAlloc;
 
-/// What is counted is of one message at a time.
+/// What is counted is everybody's: so that it is one test's, one runs at a time.
 static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Reads bytes in every way in which the autoscaler does.
 fn read(bytes: &[u8]) -> (Result<signal::Claim, ParseError>, Shown) {
-    let alone = ALONE.lock();
     COUNTING.reset_peak_usage();
     let before = COUNTING.current_usage();
     let begun = Instant::now();
     let verdict = (signal::parse_bytes(bytes), sns::inspect(bytes, "eu-west-1"));
     let took = begun.elapsed();
     let most = COUNTING.peak_usage().saturating_sub(before);
-    drop(alone);
     assert!(took < TIME, "{took:?} for {} bytes", bytes.len());
     assert!(most < MEMORY, "{most} bytes for {}", bytes.len());
     verdict
@@ -62,6 +64,7 @@ const GOOD: &str = "2026-01-01T00:00:00.000+0000";
 
 #[test]
 fn good_ones_are_read() {
+    let _alone = alone();
     let form = |body: serde_json::Value| {
         let (claim, shown) = read(body.to_string().as_bytes());
         (claim.map(|claim| claim.form).ok(), shown)
@@ -81,6 +84,7 @@ fn good_ones_are_read() {
 
 #[test]
 fn deep_long_and_huge_ones_are_refused_or_read() {
+    let _alone = alone();
     let long = "x".repeat(MESSAGE);
     let deep = |open: &str, count: usize| open.repeat(count);
     let mut bodies: Vec<Vec<u8>> = vec![
@@ -138,6 +142,7 @@ fn deep_long_and_huge_ones_are_refused_or_read() {
 
 #[test]
 fn times_are_times_or_faults() {
+    let _alone = alone();
     let years = [
         "0000",
         "-0001",
@@ -234,6 +239,7 @@ proptest! {
     /// not another thing to the other.
     #[test]
     fn whatever_comes_is_read_within_bounds_and_in_one_way(body in bodies()) {
+        let _alone = alone();
         let (claim, shown) = read(&body);
         if let Ok(claim) = claim {
             let enveloped = matches!(claim.form, Form::Enveloped | Form::EventEnveloped);
