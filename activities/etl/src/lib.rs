@@ -43,7 +43,7 @@ pub use load::{Clients, S3Load};
 pub use plan_loads::{PlanInput, PlanOutput, S3Plan};
 pub use reprocess::{Fate, Reprocess, ReprocessError, Reprocessed, reprocess};
 pub use table::{TableName, TableNameError};
-pub use trigger::{Trigger, TriggerClients};
+pub use trigger::{EventReader, Trigger, TriggerClients};
 
 /// The handlers of this crate, as a binary lists and checks them.
 pub fn handlers() -> Vec<HandlerSpec> {
