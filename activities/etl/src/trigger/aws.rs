@@ -6,9 +6,10 @@ use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
 use stepfleet_activity::Class;
 
 use super::{Counts, Message, Queue, Starter};
-use crate::call::{CallError, failed};
 use crate::outside::Answer;
-use crate::{metrics, states};
+use crate::outside::call::{CallError, failed};
+use crate::outside::states;
+use crate::s3_load::metrics;
 
 /// The clients that a trigger works with.
 #[derive(Debug, Clone)]

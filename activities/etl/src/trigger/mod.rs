@@ -18,8 +18,8 @@ use stepfleet_activity::catalogue::Activity;
 use stepfleet_activity::{Catalogue, Clock, SystemClock};
 use tokio::time::{Instant, sleep_until};
 
-use crate::config::{LoadConfig, SetUpError};
 use crate::outside::Answer;
+use crate::s3_load::config::{LoadConfig, SetUpError};
 pub use aws::TriggerClients;
 use aws::{CloudWatch, Sqs, StateMachine};
 use pending::Pending;

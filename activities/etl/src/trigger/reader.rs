@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::event::{self, Said};
 use super::wake::{self, Wake};
-use crate::input::LoadInput;
+use crate::s3_load::input::LoadInput;
 
 /// How far S3's clock may be ahead of ours.
 const AHEAD: SignedDuration = SignedDuration::from_mins(5);
