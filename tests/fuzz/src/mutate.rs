@@ -144,9 +144,10 @@ impl Mutator {
         match value {
             Value::Object(fields) if down && !fields.is_empty() => {
                 let at = self.random.random_range(0..fields.len());
-                match fields.values_mut().nth(at) {
-                    Some(below) if self.random.random_ratio(5, 6) => self.json(below),
-                    _ => self.object(fields, at),
+                if self.random.random_ratio(1, 6) {
+                    self.object(fields, at);
+                } else if let Some(below) = fields.values_mut().nth(at) {
+                    self.json(below);
                 }
             }
             Value::Array(items) if down && !items.is_empty() => {
@@ -232,25 +233,24 @@ impl Mutator {
             .take_while(|byte| byte.is_ascii_digit())
             .count();
         let number = NUMBERS.choose(&mut self.random).unwrap_or(&"0");
-        input.splice(start..start + length, number.bytes());
+        drop(input.splice(start..start + length, number.bytes()));
     }
 
     /// Lines are what YAML is made of.
     fn line(&mut self, input: &mut Vec<u8>) {
-        let mut lines: Vec<Vec<u8>> = input
-            .split(|byte| *byte == b'\n')
-            .map(<[u8]>::to_vec)
-            .collect();
-        let (at, other) = (
-            self.random.random_range(0..lines.len()),
-            self.random.random_range(0..lines.len()),
-        );
+        let lines = input.split(|byte| *byte == b'\n').map(<[u8]>::to_vec);
+        let mut lines: Vec<Vec<u8>> = lines.collect();
+        let at = self.random.random_range(0..lines.len());
+        let other = self.random.random_range(0..lines.len());
         match self.random.random_range(0..6) {
             0 => drop(lines.remove(at)),
             1 => lines.insert(at, lines[other].clone()),
             2 => lines.swap(at, other),
-            3 => drop(lines[at].splice(0..0, b"  ".iter().copied())),
-            4 => drop(lines[at].drain(..lines[at].len().min(2))),
+            3 => lines[at].insert(0, b' '),
+            4 => {
+                let indent = lines[at].len().min(2);
+                drop(lines[at].drain(..indent));
+            }
             _ => {
                 let key = lines[at].iter().position(|byte| *byte == b':');
                 let old = lines[at].split_off(key.map_or(lines[at].len(), |key| key + 1));
@@ -269,22 +269,24 @@ impl Mutator {
     fn bytes(&mut self, input: &mut Vec<u8>) {
         let (start, end) = self.range(input.len());
         match self.random.random_range(0..7) {
-            0 if start < input.len() => input[start] ^= 1 << self.random.random_range(0..8),
+            0 if start < input.len() => {
+                input[start] ^= 1_u8 << self.random.random_range(0..8_u8);
+            }
             1 => drop(input.drain(start..end)),
             2 => {
                 let copy = input[start..end].to_vec();
-                input.splice(end..end, copy);
+                drop(input.splice(end..end, copy));
             }
             3 => input.truncate(start),
             4 => {
                 let other = self.sample();
                 let (from, to) = self.range(other.len());
-                input.splice(start..end, other[from..to].iter().copied());
+                drop(input.splice(start..end, other[from..to].iter().copied()));
             }
             5 => {
                 let mut noise = [0; 8];
                 self.random.fill_bytes(&mut noise);
-                input.splice(start..start, noise);
+                drop(input.splice(start..start, noise));
             }
             _ => {
                 let often = if self.random.random_ratio(1, 100) {
@@ -293,7 +295,7 @@ impl Mutator {
                     1
                 };
                 let words = self.word().repeat(often);
-                input.splice(start..start, words.bytes());
+                drop(input.splice(start..start, words.bytes()));
             }
         }
     }
