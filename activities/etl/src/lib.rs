@@ -17,7 +17,7 @@ pub use s3_load::reprocess::{Fate, Reprocess, ReprocessError, Reprocessed, repro
 pub use s3_load::table::{TableName, TableNameError};
 pub use s3_load::{Clients, S3Load};
 pub use s3_plan::{PlanInput, PlanOutput, S3Plan};
-pub use trigger::{Trigger, TriggerClients};
+pub use trigger::{EventReader, Trigger, TriggerClients};
 
 /// The handlers of this crate, as a binary lists and checks them.
 pub fn handlers() -> Vec<HandlerSpec> {

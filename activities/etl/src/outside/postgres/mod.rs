@@ -10,6 +10,9 @@ use tokio_postgres::Error;
 use super::call::{CallError, chain};
 pub(crate) use connect::Postgres;
 
+/// Classes of SQLSTATE that say "later".
+const LATER: [&str; 5] = ["08", "40", "53", "55", "57"];
+
 /// No answer, a lost connection and what the server says of itself (classes 08,
 /// 40, 53, 55 and 57 of SQLSTATE, and 25006 of a failover) may be over later. A
 /// statement that took too long (57014) takes as long again.
@@ -18,7 +21,7 @@ pub(crate) fn failed(what: impl Into<String>, error: &Error) -> CallError {
     let class = database.map_or(Class::Transient, |error| match error.code().code() {
         "57014" => Class::Permanent,
         "25006" => Class::Transient,
-        code if ["08", "40", "53", "55", "57"].contains(&&code[..2]) => Class::Transient,
+        code if LATER.contains(&code.get(..2).unwrap_or_default()) => Class::Transient,
         _ => Class::Permanent,
     });
     CallError {

@@ -221,7 +221,7 @@ fn unpacked(input: &LoadInput, body: Vec<u8>) -> Result<Bytes, String> {
 /// A fault of the data: classes 22 and 23 of SQLSTATE. Everything else is the
 /// table's, the user's or the server's.
 fn bad(url: &str, error: &DbError) -> Option<BadFile> {
-    let class = &error.code().code()[..2];
+    let class = error.code().code().get(..2).unwrap_or_default();
     if class != "22" && class != "23" {
         return None;
     }
