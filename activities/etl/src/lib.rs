@@ -1,6 +1,7 @@
 //! ETL activities: the S3 loader, with the bucket as its queue and a ledger in
 //! the warehouse that makes each file's rows appear exactly once.
 
+mod alike;
 mod batch;
 mod call;
 mod cancel;
@@ -10,6 +11,7 @@ mod failed;
 mod finish;
 mod input;
 mod isolate;
+mod judge;
 mod keys;
 mod lease;
 mod load;
@@ -30,6 +32,7 @@ mod signals;
 mod sns;
 mod sql;
 mod states;
+mod suspects;
 mod table;
 #[cfg(test)]
 mod testing;
@@ -37,7 +40,7 @@ mod trigger;
 
 use stepfleet_activity::{CancelSafety, HandlerSpec};
 
-pub use config::{Commit, LoadConfig, Notify, SetUpError, TriggerConfig, WatchConfig};
+pub use config::{Commit, LoadConfig, Notify, OnFailed, SetUpError, TriggerConfig, WatchConfig};
 pub use input::{Format, LoadInput, LoadOutput};
 pub use load::{Clients, S3Load};
 pub use plan_loads::{PlanInput, PlanOutput, S3Plan};

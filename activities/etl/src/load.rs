@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use stepfleet_activity::catalogue::Activity;
-use stepfleet_activity::{ActivityError, Area, Catalogue, Clock, SystemClock, TaskContext};
+use stepfleet_activity::{ActivityError, Area, Catalogue, Class, Clock, SystemClock, TaskContext};
 
 use crate::batch::Batch;
-use crate::config::{LoadConfig, SetUpError};
-use crate::failed::{Reject, SetAside};
+use crate::config::{LoadConfig, OnFailed, SetUpError};
+use crate::failed::{Aside, Reject, SetAside};
 use crate::finish::{Finisher, Mover};
 use crate::input::{LoadInput, LoadOutput, bad_input};
 use crate::isolate::Isolated;
+use crate::judge::FAILED_FILES;
+use crate::keys::FAILED;
 use crate::lease::Lease;
 use crate::outside::{
     At, Conditional, Ledger, LedgerRow, Object, ObjectStore, PutIf, Signals, Warehouse,
@@ -92,7 +94,8 @@ impl S3Load {
     /// is adopted by the next run.
     ///
     /// # Errors
-    /// `Load.Transient`, `Load.Permanent`, `Load.Conflict`, `Load.Poison` or `Worker.BadInput`.
+    /// `Load.Transient`, `Load.Permanent`, `Load.Conflict`, `Load.Poison`,
+    /// `Load.Shape`, `Load.Failed` or `Worker.BadInput`.
     pub async fn run(
         &self,
         input: LoadInput,
@@ -135,9 +138,13 @@ pub(crate) struct Loader<S, W, N> {
 }
 
 /// What one run has listed and not loaded.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) waiting: Vec<Object>,
+    /// How many it could not load.
+    pub(crate) failed: u64,
+    /// Where those that were set aside are bad.
+    pub(crate) places: String,
 }
 
 impl Tally {
@@ -189,7 +196,11 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
         match listed {
             Ok(listed) => {
                 let waiting = plan::files(input, listed);
-                Ok((lease.map_err(ActivityError::from), Tally { waiting }))
+                let tally = Tally {
+                    waiting,
+                    ..Tally::default()
+                };
+                Ok((lease.map_err(ActivityError::from), tally))
             }
             Err(error) => {
                 if let Ok(Some(lease)) = lease {
@@ -207,22 +218,28 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
         tally: &Tally,
         result: Result<LoadOutput, ActivityError>,
     ) -> Result<LoadOutput, ActivityError> {
-        let waiting = plan::unprocessed(&tally.waiting, self.clock.now());
+        let mut waiting = plan::unprocessed(&tally.waiting, self.clock.now());
+        waiting.failed = tally.failed;
         if let Err(error) = self.signals.publish(input.table.id(), waiting).await {
             tracing::warn!(%error, "the metrics were not published");
         }
-        result.map(|output| LoadOutput {
+        let output = LoadOutput {
             remaining: waiting.files,
-            ..output
-        })
+            ..result?
+        };
+        match self.config.on_failed {
+            OnFailed::Fail if output.failed > 0 => Err(failed_files(input, &output, tally)),
+            _ => Ok(output),
+        }
     }
 
     pub(crate) async fn set_aside(
         &self,
         input: &LoadInput,
         rejects: &[Reject],
+        loaded_beside: u64,
         lease: &mut Lease,
-    ) -> Result<Vec<Object>, ActivityError> {
+    ) -> Result<Aside, ActivityError> {
         let aside = SetAside {
             store: &self.store,
             signals: &self.signals,
@@ -230,6 +247,7 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
             input,
             limits: self.limits,
             clock: &*self.clock,
+            loaded_beside,
         };
         aside.run(rejects, lease).await
     }
@@ -241,6 +259,20 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
             limits: self.limits,
         }
     }
+}
+
+/// What is said once all that could be loaded is loaded.
+fn failed_files(input: &LoadInput, output: &LoadOutput, tally: &Tally) -> ActivityError {
+    let cause = format!(
+        "{} files could not be loaded and are in s3://{}/{} (etl-worker reprocess moves them back); {} others were loaded, and {} wait; {}",
+        output.failed,
+        input.bucket,
+        input.key(FAILED, ""),
+        output.files,
+        output.remaining,
+        tally.places
+    );
+    ActivityError::named(FAILED_FILES, Class::Poison, cause)
 }
 
 /// What somebody answers who finds the table held.
@@ -273,25 +305,28 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
             mover: self.mover(input),
             warehouse: &self.warehouse,
         };
-        let (leftovers, fresh) = self.split(input, &tally.waiting).await?;
+        let (files, untried) = lease.suspects().order(&tally.waiting);
+        let tried = &files[untried..];
+        let (leftovers, fresh) = self.split(input, &files).await?;
         tally.loaded(&leftovers);
         let chosen = plan::select(&fresh, self.config.max_files, self.config.max_bytes);
+        // Those that have failed before come last, and by themselves.
+        let (again, first) = chosen.into_iter().partition(|file| tried.contains(file));
         // What has come of the others judges a file that fails without a reason:
         // so they stay until it is gone, whatever happens in between.
-        let result = self.isolate((input, &leftovers), chosen, (lease, context));
-        let result = result.await;
-        let (isolated, failure) = match result {
+        let result = self.isolate(input, vec![again, first], lease, context);
+        let (mut isolated, failure) = match result.await {
             Ok(isolated) => (isolated, None),
             Err(error) => (Isolated::default(), Some(error)),
         };
         let rows = isolated.rows();
         tally.loaded(&rows);
-        let aside = self.set_aside(input, &isolated.rejects, lease).await;
-        tally.set_aside(aside.as_deref().unwrap_or_default());
+        isolated.tried.loaded += leftovers.len() as u64;
+        let settled = self.settle(input, isolated.tried, lease, tally).await;
         context.progress.set("moving files");
         let swept = finisher.finish(&leftovers, lease).await;
         let done = finisher.finish(&rows, lease).await;
-        let failed = failure.map_or(aside, Err)?.len() as u64;
+        let failed = failure.map_or(settled, Err)?;
         let ((_, swept), (count, moved)) = (swept?, done?);
         Ok(LoadOutput {
             files: rows.len() as u64,

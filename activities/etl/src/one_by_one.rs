@@ -1,11 +1,12 @@
 //! One file after another, for targets that load no more at once: each in a
 //! transaction of its own, with its row in the ledger.
 
-use stepfleet_activity::{ActivityError, Area, Class, TaskContext};
+use stepfleet_activity::{ActivityError, Class, TaskContext};
 
 use crate::batch::Batch;
-use crate::failed::{self, Reject};
+use crate::failed::Reject;
 use crate::input::{LoadInput, LoadOutput};
+use crate::judge::Tried;
 use crate::lease::Lease;
 use crate::load::{Loader, Tally};
 use crate::outside::{At, FileOutcome, FileTarget, LedgerRow, Object, ObjectStore, Signals};
@@ -29,72 +30,52 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
         (lease, context): (&mut Lease, &TaskContext),
         tally: &mut Tally,
     ) -> Result<LoadOutput, ActivityError> {
-        let (leftovers, fresh) = self.split(input, &tally.waiting).await?;
+        let (files, untried) = lease.suspects().order(&tally.waiting);
+        let (leftovers, fresh) = self.split(input, &files).await?;
         tally.loaded(&leftovers);
         let mut output = LoadOutput {
             moved: self.mover(input).moves(&leftovers, lease).await?,
             ..LoadOutput::default()
         };
         let chosen = plan::select(&fresh, self.config.max_files, self.config.max_bytes);
-        let mut rejects = Vec::new();
+        let mut tried = Tried {
+            loaded: leftovers.len() as u64,
+            again: files[untried..].to_vec(),
+            ..Tried::default()
+        };
         let each = self.each(
             (input, chosen),
             (lease, context),
-            (tally, &mut output, &mut rejects),
+            (tally, &mut output, &mut tried),
         );
-        // What was bad before a failure is bad after it.
-        let (mut suspects, mut failure) = match each.await {
-            Ok(suspects) => (suspects, None),
-            Err(error) => (Vec::new(), Some(error)),
-        };
-        // A failure that is not the data's is the file's own where others load.
-        let evidence = output.files > 0 || !leftovers.is_empty();
-        if evidence || self.judged(input, &suspects).await? {
-            rejects.append(&mut suspects);
-        } else if let Some(first) = suspects.first() {
-            failure.get_or_insert(ActivityError::permanent(Area::LOAD, first.place()));
+        let failure = each.await.err();
+        if failure.is_some() {
+            // Only what is bad whatever happens: nobody has judged the others.
+            (tried.suspects, tried.unfit) = (Vec::new(), Vec::new());
         }
-        if output.files == 0 && self.is_storm(&rejects) {
-            let cause = format!(
-                "{}; none of isolate.attempts files or more could be loaded, and nothing was moved: mend the table or the files, or allow more attempts",
-                failed::places(&rejects)
-            );
-            // Whatever else has failed: so many are no evidence against each other.
-            return Err(failure.unwrap_or_else(|| ActivityError::poison(Area::LOAD, cause)));
-        }
-        let aside = self.set_aside(input, &rejects, lease).await;
-        tally.set_aside(aside.as_deref().unwrap_or_default());
-        output.failed = failure.map_or(aside, Err)?.len() as u64;
+        let settled = self.settle(input, tried, lease, tally).await;
+        output.failed = failure.map_or(settled, Err)?;
         Ok(output)
-    }
-
-    /// So many bad files and no good one are the table's fault, or the format's.
-    fn is_storm(&self, rejects: &[Reject]) -> bool {
-        rejects.len() >= self.config.isolate_attempts as usize
     }
 
     async fn each(
         &self,
         (input, files): (&LoadInput, Vec<Object>),
         (lease, context): (&mut Lease, &TaskContext),
-        (tally, output, rejects): (&mut Tally, &mut LoadOutput, &mut Vec<Reject>),
-    ) -> Result<Vec<Reject>, ActivityError> {
-        let mut suspects = Vec::new();
+        (tally, output, tried): (&mut Tally, &mut LoadOutput, &mut Tried),
+    ) -> Result<(), ActivityError> {
+        let most = self.config.isolate_attempts as usize;
         let dt = self.clock.now().strftime("%Y-%m-%d").to_string();
         for file in files {
             lease.keep(&self.store).await?;
             context.progress.set(format!("loading {}", file.key));
             let batch = Batch::new(input, vec![file.clone()], dt.clone());
-            let outcome = match self.one(&batch, &file).await {
-                // A refused read, a trigger, a limit: no file holds up the others.
-                Err(error) if error.class() == Class::Permanent => {
-                    suspects.push(Reject::alone(&batch, &file, error.cause()));
-                    continue;
-                }
-                outcome => outcome?,
+            let Some(body) = self.body((&batch, &file), tried).await? else {
+                continue;
             };
-            match outcome {
-                Some(FileOutcome::Loaded(rows)) => {
+            match self.warehouse.load(&batch, body).await {
+                Ok(FileOutcome::Loaded(rows)) => {
+                    tried.has_loaded();
                     let row = row(&batch, &file);
                     tally.loaded(std::slice::from_ref(&row));
                     output.files += 1;
@@ -103,34 +84,50 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
                     output.batch_id.get_or_insert(batch.id);
                     output.moved += self.mover(input).moves(&[row], lease).await?;
                 }
-                Some(FileOutcome::Bad(bad)) => {
-                    let alone = Reject::alone(&batch, &file, &bad.reason);
-                    rejects.push(Reject::named(&batch, bad).unwrap_or(alone));
+                Ok(FileOutcome::Bad(bad)) => {
+                    tried.rejects.push(Reject::of_one(&batch, &file, bad));
                 }
-                // Of another run, or replaced since it was listed: the next run sees it.
-                Some(FileOutcome::Already) | None => {}
+                Ok(FileOutcome::Odd(bad)) => {
+                    tried.failed_alone(Reject::of_one(&batch, &file, bad));
+                }
+                // Of another run: the next run sees it.
+                Ok(FileOutcome::Already) => {}
+                Err(error) if error.class == Class::Permanent => {
+                    let said = error.to_string();
+                    let reject = Reject::alone(&batch, &file, &said);
+                    tried.failed_for_table(reject, output.files);
+                }
+                Err(error) => return Err(error.into()),
+            }
+            if tried.unfit.len() >= most {
+                break;
             }
         }
-        Ok(suspects)
+        tried.gave_up = tried.rejects.len() >= most;
+        Ok(())
     }
 
-    /// The file as it was listed; none where it is another one by now.
-    async fn one(
+    /// The file as it was listed; none where it is another one by now, or where it
+    /// may not be read: the next run sees the one, and the others judge the other.
+    async fn body(
         &self,
-        batch: &Batch,
-        file: &Object,
-    ) -> Result<Option<FileOutcome>, ActivityError> {
+        (batch, file): (&Batch, &Object),
+        tried: &mut Tried,
+    ) -> Result<Option<Vec<u8>>, ActivityError> {
         let at = At {
             bucket: &batch.input.bucket,
             key: &file.key,
         };
-        let Some((body, etag)) = self.store.get(at).await? else {
-            return Ok(None);
-        };
-        if etag != file.etag {
-            return Ok(None);
+        match self.store.get(at).await {
+            Ok(got) => Ok(got
+                .filter(|(_, etag)| *etag == file.etag)
+                .map(|(body, _)| body)),
+            Err(error) if error.class == Class::Permanent => {
+                tried.failed_alone(Reject::alone(batch, file, &error.to_string()));
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
         }
-        Ok(Some(self.warehouse.load(batch, body).await?))
     }
 }
 

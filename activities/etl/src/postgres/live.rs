@@ -17,6 +17,7 @@ use stepfleet_local::redshift::{Warehouse, WarehouseOptions};
 use stepfleet_local::serve::{Local, LocalOptions, WarehouseOption};
 use tempfile::TempDir;
 
+use super::refusal::Blame;
 use super::tests::input;
 use super::*;
 use crate::secrets;

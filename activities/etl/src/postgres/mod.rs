@@ -5,6 +5,7 @@ mod connect;
 mod live;
 mod login;
 mod records;
+mod refusal;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -15,7 +16,6 @@ use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use futures::SinkExt as _;
 use stepfleet_activity::Class;
-use tokio_postgres::error::DbError;
 use tokio_postgres::{Error, Transaction};
 
 use crate::batch::Batch;
@@ -24,6 +24,7 @@ use crate::input::{Format, LoadInput};
 use crate::outside::{Answer, BadFile, FileOutcome, FileTarget, Ledger, LedgerRow, Object};
 pub(crate) use connect::Postgres;
 use records::Records;
+use refusal::Blame;
 
 /// How much goes to the server in one message.
 const CHUNK: usize = 1 << 20;
@@ -107,20 +108,12 @@ impl FileTarget for Postgres {
             Ok(Some(sent)) => return Ok(FileOutcome::Bad(nowhere(url, sent.differ()))),
             Ok(None) => return Ok(FileOutcome::Already),
             // The transaction ends with its connection.
-            Err(error) => {
-                return match error.as_db_error().and_then(|error| bad(&url, error)) {
-                    Some(bad) => Ok(FileOutcome::Bad(bad)),
-                    None => Err(failed(format!("load {url}"), &error)),
-                };
-            }
+            Err(error) => return refusal::outcome(&url, &batch.input, &error),
         };
         match transaction.commit().await {
             Ok(()) => Ok(FileOutcome::Loaded(loaded)),
             // Deferred constraints are checked here.
-            Err(error) => match error.as_db_error().and_then(|error| bad(&url, error)) {
-                Some(bad) => Ok(FileOutcome::Bad(bad)),
-                None => Err(failed(format!("commit {url}"), &error)),
-            },
+            Err(error) => refusal::outcome(&url, &batch.input, &error),
         }
     }
 }
@@ -220,32 +213,11 @@ fn unpacked(input: &LoadInput, body: Vec<u8>) -> Result<Bytes, String> {
         })
 }
 
-/// A fault of the data: classes 22 and 23 of SQLSTATE. Everything else is the
-/// table's, the user's or the server's.
-fn bad(url: &str, error: &DbError) -> Option<BadFile> {
-    let class = &error.code().code()[..2];
-    if class != "22" && class != "23" {
-        return None;
-    }
-    let mut bad = nowhere(url.to_owned(), error.message().to_owned());
-    let place = error.where_().and_then(|text| text.split_once(", line "));
-    if let Some((_, place)) = place {
-        let digits = place.find(|c: char| !c.is_ascii_digit());
-        let (line, rest) = place.split_at(digits.unwrap_or(place.len()));
-        line.clone_into(&mut bad.line);
-        let column = rest.strip_prefix(", column ");
-        let column = column.and_then(|rest| rest.split(':').next());
-        column.unwrap_or_default().clone_into(&mut bad.column);
-    }
-    Some(bad)
-}
-
 fn nowhere(file: String, reason: String) -> BadFile {
     BadFile {
         file,
-        line: String::new(),
-        column: String::new(),
         reason,
+        ..BadFile::default()
     }
 }
 
@@ -257,16 +229,12 @@ fn refused(what: &str, reason: String) -> CallError {
     }
 }
 
-/// No answer, a lost connection and what the server says of itself (classes 08,
-/// 40, 53, 55 and 57 of SQLSTATE, and 25006 of a failover) may be over later. A
-/// statement that took too long (57014) takes as long again.
+/// No answer and a lost connection may be over later; what the server says is
+/// somebody's fault.
 fn failed(what: impl Into<String>, error: &Error) -> CallError {
     let database = error.as_db_error();
-    let class = database.map_or(Class::Transient, |error| match error.code().code() {
-        "57014" => Class::Permanent,
-        "25006" => Class::Transient,
-        code if ["08", "40", "53", "55", "57"].contains(&&code[..2]) => Class::Transient,
-        _ => Class::Permanent,
+    let class = database.map_or(Class::Transient, |error| {
+        Blame::of(error.code().code()).class()
     });
     CallError {
         what: what.into(),
