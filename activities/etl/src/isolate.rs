@@ -12,6 +12,14 @@ use crate::lease::Lease;
 use crate::load::Loader;
 use crate::outside::{LedgerRow, Object, ObjectStore, Signals, Warehouse};
 
+/// Files that are loaded together if they can be.
+#[derive(Debug)]
+pub(crate) struct Groups<'a> {
+    pub(crate) input: &'a LoadInput,
+    /// The last one goes first.
+    pub(crate) left: Vec<Vec<Object>>,
+}
+
 /// What came of some files.
 #[derive(Debug, Default)]
 pub(crate) struct Isolated {
@@ -30,19 +38,19 @@ impl Isolated {
 }
 
 impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
-    /// Loads these groups of files, the last one first, in as few batches as their
+    /// Loads these groups of files in as few batches as their
     /// faults allow. A batch whose bad files are named is loaded again without
     /// them; one that fails without a name is halved until the file is alone.
     pub(crate) async fn isolate(
         &self,
-        input: &LoadInput,
-        mut groups: Vec<Vec<Object>>,
+        groups: Groups<'_>,
         lease: &mut Lease,
         context: &TaskContext,
     ) -> Result<Isolated, ActivityError> {
         let dt = self.clock.now().strftime("%Y-%m-%d").to_string();
         let mut result = Isolated::default();
         let mut attempts = 0;
+        let (input, mut groups) = (groups.input, groups.left);
         groups.retain(|group| !group.is_empty());
         while attempts < self.config.isolate_attempts
             && let Some(group) = groups.pop()

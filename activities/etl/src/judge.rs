@@ -10,7 +10,7 @@ use crate::failed::{self, Filed, Reject};
 use crate::input::LoadInput;
 use crate::keys::FAILED;
 use crate::lease::Lease;
-use crate::load::{Loader, Tally};
+use crate::load::Loader;
 use crate::outside::{Answer, At, Object, ObjectStore, Signals};
 
 /// For so long a file in `failed/` speaks of those that fail after it.
@@ -78,6 +78,23 @@ pub(crate) struct Verdict {
     pub(crate) held: Vec<Object>,
     /// Why these stay.
     pub(crate) failure: Option<ActivityError>,
+    /// How many were loaded beside them.
+    pub(crate) loaded_beside: u64,
+}
+
+/// What became of the files that failed.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// How many have failed.
+    pub(crate) failed: u64,
+    /// These are in `failed/`.
+    pub(crate) moved: Vec<Object>,
+    /// Where they are bad.
+    pub(crate) places: String,
+    /// These stay where they are.
+    pub(crate) held: Vec<Object>,
+    /// Why these stay.
+    pub(crate) failure: Option<ActivityError>,
 }
 
 impl Verdict {
@@ -89,35 +106,31 @@ impl Verdict {
 }
 
 impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
-    /// Sets aside who is at fault, and notes who stays, for the next run; gives how
-    /// many were set aside.
+    /// Judges, and sets aside who is at fault.
     pub(crate) async fn settle(
         &self,
         input: &LoadInput,
         tried: Tried,
         lease: &mut Lease,
-        tally: &mut Tally,
-    ) -> Result<u64, ActivityError> {
-        let (failed, beside) = (tried.failed(), tried.loaded);
+    ) -> Result<Settled, ActivityError> {
+        let failed = tried.failed();
         let verdict = self.judge(input, tried).await?;
-        let aside = self.set_aside(input, &verdict.aside, beside, lease).await;
-        let (moved, error) = match aside {
+        let (moved, error) = match self.set_aside(input, &verdict, lease).await {
             Ok(aside) => (aside.moved, aside.stuck),
             Err(error) => (Vec::new(), Some(error)),
         };
-        tally.failed += failed;
-        tally.set_aside(&moved);
-        let stay = |reject: &&Reject| !moved.contains(&reject.file);
-        let stay = verdict.aside.iter().filter(stay);
-        let stay = stay.map(|reject| reject.file.clone());
-        let held: Vec<Object> = verdict.held.into_iter().chain(stay).collect();
-        lease.suspects().note(&held, &tally.waiting);
-        let of_moved = |reject: &Reject| moved.contains(&reject.file);
-        tally.places = failed::places(verdict.aside.iter().filter(|reject| of_moved(reject)));
-        match verdict.failure.or(error) {
-            Some(error) => Err(error),
-            None => Ok(moved.len() as u64),
-        }
+        let (gone, stay): (Vec<Reject>, Vec<Reject>) = verdict
+            .aside
+            .into_iter()
+            .partition(|reject| moved.contains(&reject.file));
+        let stay = stay.into_iter().map(|reject| reject.file);
+        Ok(Settled {
+            failed,
+            places: failed::places(&gone),
+            held: verdict.held.into_iter().chain(stay).collect(),
+            moved,
+            failure: verdict.failure.or(error),
+        })
     }
 
     /// Where others were loaded, a file is at fault. Where none was, it is the
@@ -128,7 +141,10 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
         input: &LoadInput,
         tried: Tried,
     ) -> Result<Verdict, ActivityError> {
-        let mut verdict = Verdict::default();
+        let mut verdict = Verdict {
+            loaded_beside: tried.loaded,
+            ..Verdict::default()
+        };
         if let Some(first) = tried.unfit.first() {
             let error = ActivityError::permanent(Area::LOAD, first.place());
             verdict.hold(tried.unfit, error);

@@ -7,11 +7,11 @@ use stepfleet_activity::{ActivityError, Area, Catalogue, Class, Clock, SystemClo
 
 use crate::batch::Batch;
 use crate::config::{LoadConfig, OnFailed, SetUpError};
-use crate::failed::{Aside, Reject, SetAside};
+use crate::failed::{Aside, SetAside};
 use crate::finish::{Finisher, Mover};
 use crate::input::{LoadInput, LoadOutput, bad_input};
-use crate::isolate::Isolated;
-use crate::judge::FAILED_FILES;
+use crate::isolate::{Groups, Isolated};
+use crate::judge::{FAILED_FILES, Settled, Verdict};
 use crate::keys::FAILED;
 use crate::lease::Lease;
 use crate::outside::{
@@ -153,8 +153,22 @@ impl Tally {
             .retain(|object| !rows.iter().any(|row| is_of(row, object)));
     }
 
-    pub(crate) fn set_aside(&mut self, files: &[Object]) {
-        self.waiting.retain(|object| !files.contains(object));
+    /// Takes down what became of the files that failed, and notes for the next run
+    /// which of them stay; gives how many were set aside.
+    pub(crate) fn settled(
+        &mut self,
+        settled: Settled,
+        lease: &mut Lease,
+    ) -> Result<u64, ActivityError> {
+        self.failed += settled.failed;
+        self.places = settled.places;
+        self.waiting
+            .retain(|object| !settled.moved.contains(object));
+        lease.suspects().note(&settled.held, &self.waiting);
+        match settled.failure {
+            Some(error) => Err(error),
+            None => Ok(settled.moved.len() as u64),
+        }
     }
 }
 
@@ -236,8 +250,7 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
     pub(crate) async fn set_aside(
         &self,
         input: &LoadInput,
-        rejects: &[Reject],
-        loaded_beside: u64,
+        verdict: &Verdict,
         lease: &mut Lease,
     ) -> Result<Aside, ActivityError> {
         let aside = SetAside {
@@ -247,9 +260,9 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
             input,
             limits: self.limits,
             clock: &*self.clock,
-            loaded_beside,
+            loaded_beside: verdict.loaded_beside,
         };
-        aside.run(rejects, lease).await
+        aside.run(&verdict.aside, lease).await
     }
 
     pub(crate) fn mover<'a>(&'a self, input: &'a LoadInput) -> Mover<'a, S> {
@@ -314,7 +327,11 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
         let (again, first) = chosen.into_iter().partition(|file| tried.contains(file));
         // What has come of the others judges a file that fails without a reason:
         // so they stay until it is gone, whatever happens in between.
-        let result = self.isolate(input, vec![again, first], lease, context);
+        let groups = Groups {
+            input,
+            left: vec![again, first],
+        };
+        let result = self.isolate(groups, lease, context);
         let (mut isolated, failure) = match result.await {
             Ok(isolated) => (isolated, None),
             Err(error) => (Isolated::default(), Some(error)),
@@ -322,7 +339,8 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
         let rows = isolated.rows();
         tally.loaded(&rows);
         isolated.tried.loaded += leftovers.len() as u64;
-        let settled = self.settle(input, isolated.tried, lease, tally).await;
+        let settled = self.settle(input, isolated.tried, lease).await;
+        let settled = settled.and_then(|settled| tally.settled(settled, lease));
         context.progress.set("moving files");
         let swept = finisher.finish(&leftovers, lease).await;
         let done = finisher.finish(&rows, lease).await;

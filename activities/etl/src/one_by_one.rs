@@ -53,7 +53,8 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
             // Only what is bad whatever happens: nobody has judged the others.
             (tried.suspects, tried.unfit) = (Vec::new(), Vec::new());
         }
-        let settled = self.settle(input, tried, lease, tally).await;
+        let settled = self.settle(input, tried, lease).await;
+        let settled = settled.and_then(|settled| tally.settled(settled, lease));
         output.failed = failure.map_or(settled, Err)?;
         Ok(output)
     }
