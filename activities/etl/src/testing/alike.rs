@@ -204,6 +204,32 @@ async fn a_right_that_is_lost_in_the_middle_moves_nothing() {
     }
 }
 
+/// Others were loaded before it was lost: they are no evidence.
+#[tokio::test(start_paused = true)]
+async fn a_right_that_is_lost_between_two_copies_moves_nothing() {
+    for way in [Way::Statements, Way::Procedure] {
+        let mut files = files(30, "1,1");
+        files[25].1 = "1,ugly\n".to_owned();
+        let world = World::loading(way, &texts(&files));
+        for _ in 0..2 {
+            world.before("submit", |_| ());
+        }
+        world.before("submit", |world| lock(&world.db).denied = true);
+        let error = tick(&world).await.error();
+        assert_eq!(error.name(), "Load.Permanent", "{way:?}: {error}");
+        assert!(error.cause().contains("permission denied"), "{error}");
+        assert_eq!(lock(&world.db).submitted(), 3, "{way:?}: no file is asked");
+        assert_eq!(world.keys("failed"), NONE, "{way:?}");
+        lock(&world.db).denied = false;
+        let output = tick(&world).await.output();
+        assert_eq!(
+            (output.files, output.failed, output.remaining),
+            (14, 1, 0),
+            "{way:?}"
+        );
+    }
+}
+
 /// One file for which a trigger needs a right: the others judge it.
 #[tokio::test(start_paused = true)]
 async fn one_by_one_a_file_that_is_denied_alone_is_at_fault() {
