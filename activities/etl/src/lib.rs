@@ -11,7 +11,9 @@ mod trigger;
 
 use stepfleet_activity::HandlerSpec;
 
-pub use s3_load::config::{Commit, LoadConfig, Notify, SetUpError, TriggerConfig, WatchConfig};
+pub use s3_load::config::{
+    Commit, LoadConfig, Notify, OnFailed, SetUpError, TriggerConfig, WatchConfig,
+};
 pub use s3_load::input::{Format, LoadInput, LoadOutput};
 pub use s3_load::reprocess::{Fate, Reprocess, ReprocessError, Reprocessed, reprocess};
 pub use s3_load::table::{TableName, TableNameError};

@@ -16,6 +16,7 @@ mod process;
 mod proxy;
 mod queue;
 mod refusals;
+mod shape;
 mod spelling;
 mod standing;
 mod succession;

@@ -13,6 +13,9 @@ const NAMESPACE: &str = "stepfleet";
 /// How many files wait in `incoming/`.
 const UNPROCESSED_FILES: &str = "UnprocessedFiles";
 
+/// How many files a run could not load.
+const FAILED_FILES: &str = "FailedFiles";
+
 /// The CloudWatch client that the loader is given.
 pub(crate) type Client = aws_sdk_cloudwatch::Client;
 
@@ -48,6 +51,11 @@ pub(crate) async fn publish(client: &Client, table: &str, waiting: Unprocessed) 
             "OldestAgeSeconds",
             StandardUnit::Seconds,
             waiting.oldest_seconds,
+        ))
+        .metric_data(datum(
+            FAILED_FILES,
+            StandardUnit::Count,
+            waiting.failed as f64,
         ))
         .send()
         .await
@@ -92,6 +100,8 @@ pub(crate) enum AlarmKind {
     Above(u64),
     /// Files wait, and do not become fewer from one minute to the next.
     NotFalling,
+    /// A run could not load files, whether they were set aside or stay.
+    Failed,
 }
 
 impl Alarm {
@@ -102,7 +112,7 @@ impl Alarm {
     /// In the first minute of a range nobody knows what was before.
     fn datapoints(&self) -> i32 {
         match self.kind {
-            AlarmKind::Above(_) => self.minutes,
+            AlarmKind::Above(_) | AlarmKind::Failed => self.minutes,
             AlarmKind::NotFalling => (self.minutes - 1).max(1),
         }
     }
@@ -115,6 +125,10 @@ impl Alarm {
             ),
             AlarmKind::NotFalling => format!(
                 "Files wait for {} and do not become fewer: does anybody start executions, and do they succeed?",
+                self.table
+            ),
+            AlarmKind::Failed => format!(
+                "Files could not be loaded into {}: the last executions and the reports in failed/ say why",
                 self.table
             ),
         }
@@ -151,6 +165,14 @@ pub(crate) async fn put_alarm(client: &Client, alarm: &Alarm) -> Answer<()> {
             .period(60)
             .comparison_operator(ComparisonOperator::GreaterThanThreshold)
             .threshold(count as f64),
+        AlarmKind::Failed => put
+            .namespace(NAMESPACE)
+            .metric_name(FAILED_FILES)
+            .dimensions(dimension)
+            .statistic(aws_sdk_cloudwatch::types::Statistic::Maximum)
+            .period(60)
+            .comparison_operator(ComparisonOperator::GreaterThanThreshold)
+            .threshold(0.0),
         AlarmKind::NotFalling => {
             let metric = Metric::builder()
                 .namespace(NAMESPACE)
