@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use stepfleet_activity::catalogue::Delivery;
 use stepfleet_activity::{Catalogue, Clock, SystemClock};
 
 use super::{ACCOUNT, REGION, StartError};
@@ -158,6 +159,13 @@ impl LocalOptions {
             }
         }
         let own = self.aws_endpoint.is_none();
+        if own && catalogue.signals.delivery == Delivery::EventBridge {
+            return Err(StartError::Usage(
+                "signals.delivery: found `eventbridge`, which stepfleet-local does not have; \
+                 allowed here are `sns` and `raw`"
+                    .to_owned(),
+            ));
+        }
         if own && catalogue.signals.period < self.metric_resolution {
             let period = humantime::format_duration(catalogue.signals.period);
             return Err(StartError::Usage(format!(

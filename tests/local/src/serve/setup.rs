@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use stepfleet_activity::Catalogue;
 use stepfleet_activity::alarm::{self, AlarmSpec, Metric, Watched};
-use stepfleet_activity::catalogue::Deployment;
+use stepfleet_activity::catalogue::{Delivery, Deployment};
 use stepfleet_activity::signals::SignalPath;
 
 use super::{Local, LocalOptions, StartError};
@@ -69,10 +69,16 @@ async fn signals(local: &Local, catalogue: &Catalogue) -> Result<String, StartEr
         let made = local.sqs.call("CreateQueue", body).await;
         made.map_err(StartError::setup(format!("queue {queue}")))?;
     }
+    let raw = catalogue.signals.delivery == Delivery::Raw;
     let subscription = [
         ("TopicArn", path.topic.as_str()),
         ("Protocol", "sqs"),
         ("Endpoint", &path.queue),
+        ("Attributes.entry.1.key", "RawMessageDelivery"),
+        (
+            "Attributes.entry.1.value",
+            if raw { "true" } else { "false" },
+        ),
     ];
     // AWS's default is version 1, over SHA-1.
     let topic_input = [

@@ -10,6 +10,7 @@ mod binary;
 mod clock;
 mod cluster;
 mod data_api;
+mod delivery;
 mod doors;
 mod faults;
 mod program;
