@@ -203,8 +203,8 @@ async fn serve(config: Config, options: Options) -> anyhow::Result<()> {
         aws.endpoint_url(),
     );
     let shared = Arc::new(Shared::new(Metrics::new()?));
-    let server = axum::serve(listener, router(Arc::clone(&shared)));
-    tokio::spawn(std::future::IntoFuture::into_future(server));
+    let server = stepfleet_ports::serve(listener, router(Arc::clone(&shared)));
+    tokio::spawn(server);
 
     let outside = Outside {
         cluster,

@@ -28,26 +28,28 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
             mover: self.mover(input),
             warehouse: &self.warehouse,
         };
-        let (leftovers, fresh) = self.split(input, &run.tally.waiting).await?;
+        let (files, untried) = run.lease.suspects().order(&run.tally.waiting);
+        let (leftovers, fresh) = self.split(input, &files).await?;
         run.tally.loaded(&leftovers);
         let chosen = select::select(&fresh, self.config.max_files, self.config.max_bytes);
+        // Those that have failed before come last, and by themselves.
+        let tried = &files[untried..];
+        let (again, first) = chosen.into_iter().partition(|file| tried.contains(file));
         // What has come of the others judges a file that fails without a reason:
         // so they stay until it is gone, whatever happens in between.
-        let isolated = self.isolate(run, chosen, !leftovers.is_empty()).await;
-        let (isolated, failure) = match isolated {
+        let isolated = self.isolate(run, vec![again, first]).await;
+        let (mut isolated, failure) = match isolated {
             Ok(isolated) => (isolated, None),
             Err(error) => (Isolated::default(), Some(error)),
         };
         let rows = isolated.rows();
         run.tally.loaded(&rows);
-        let aside = self
-            .set_aside(input, &isolated.rejects, &mut run.lease)
-            .await;
-        run.tally.set_aside(aside.as_deref().unwrap_or_default());
+        isolated.tried.loaded += leftovers.len() as u64;
+        let settled = self.settle(run, isolated.tried).await;
         run.context.progress.set("moving files");
         let swept = finisher.finish(&leftovers, &mut run.lease).await;
         let done = finisher.finish(&rows, &mut run.lease).await;
-        let failed = failure.map_or(aside, Err)?.len() as u64;
+        let failed = failure.map_or(settled, Err)?;
         let ((_, swept), (count, moved)) = (swept?, done?);
         Ok(LoadOutput {
             files: rows.len() as u64,

@@ -3,14 +3,15 @@
 
 use std::sync::Arc;
 
-use stepfleet_activity::{ActivityError, Clock, TaskContext};
+use stepfleet_activity::{ActivityError, Class, Clock, TaskContext};
 
 use crate::outside::parts::CopyLimits;
 use crate::outside::{Object, ObjectStore};
-use crate::s3_load::config::LoadConfig;
-use crate::s3_load::failed::{Reject, SetAside};
+use crate::s3_load::config::{LoadConfig, OnFailed};
+use crate::s3_load::failed::SetAside;
 use crate::s3_load::finish::Mover;
 use crate::s3_load::input::{LoadInput, LoadOutput};
+use crate::s3_load::keys::FAILED;
 use crate::s3_load::lease::{Lease, Terms};
 use crate::s3_load::select;
 use crate::s3_load::signals::Signals;
@@ -28,9 +29,13 @@ pub(crate) struct Loader<S, W, N> {
 }
 
 /// What one run has listed and not loaded.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) waiting: Vec<Object>,
+    /// How many it has tried and could not load.
+    failed: u64,
+    /// Where those that it has set aside are bad.
+    places: String,
 }
 
 impl Tally {
@@ -38,10 +43,19 @@ impl Tally {
         self.waiting
             .retain(|object| !rows.iter().any(|row| is_of(row, object)));
     }
+}
 
-    pub(crate) fn set_aside(&mut self, files: &[Object]) {
-        self.waiting.retain(|object| !files.contains(object));
-    }
+/// What became of the files that failed.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    /// How many have failed.
+    pub(crate) failed: u64,
+    /// These are in `failed/`.
+    pub(crate) moved: Vec<Object>,
+    /// Where they are bad.
+    pub(crate) places: String,
+    /// These stay where they are.
+    pub(crate) held: Vec<Object>,
 }
 
 /// One run that has the lease of its prefix.
@@ -51,6 +65,18 @@ pub(crate) struct Run<'a> {
     pub(crate) context: &'a TaskContext,
     pub(crate) lease: Lease,
     pub(crate) tally: &'a mut Tally,
+}
+
+impl Run<'_> {
+    /// Takes down what became of the files that failed, and notes for the next run
+    /// which of them stay.
+    pub(crate) fn settled(&mut self, settled: Settled) {
+        self.tally.failed += settled.failed;
+        self.tally.places = settled.places;
+        let waiting = &mut self.tally.waiting;
+        waiting.retain(|object| !settled.moved.contains(object));
+        self.lease.suspects().note(&settled.held, waiting);
+    }
 }
 
 /// What every way of loading begins and ends with.
@@ -102,7 +128,11 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
         match listed {
             Ok(listed) => {
                 let waiting = select::files(input, listed);
-                Ok((lease.map_err(ActivityError::from), Tally { waiting }))
+                let tally = Tally {
+                    waiting,
+                    ..Tally::default()
+                };
+                Ok((lease.map_err(ActivityError::from), tally))
             }
             Err(error) => {
                 if let Ok(Some(lease)) = lease {
@@ -120,31 +150,35 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
         tally: &Tally,
         result: Result<LoadOutput, ActivityError>,
     ) -> Result<LoadOutput, ActivityError> {
-        let waiting = select::unprocessed(&tally.waiting, self.clock.now());
+        let mut waiting = select::unprocessed(&tally.waiting, self.clock.now());
+        waiting.failed = tally.failed;
         if let Err(error) = self.signals.publish(input.table.id(), waiting).await {
             tracing::warn!(%error, "the metrics were not published");
         }
-        result.map(|output| LoadOutput {
+        let output = LoadOutput {
             remaining: waiting.files,
-            ..output
-        })
+            ..result?
+        };
+        match self.config.on_failed {
+            OnFailed::Fail if output.failed > 0 => Err(failed_files(input, &output, tally)),
+            _ => Ok(output),
+        }
     }
 
-    pub(crate) async fn set_aside(
-        &self,
-        input: &LoadInput,
-        rejects: &[Reject],
-        lease: &mut Lease,
-    ) -> Result<Vec<Object>, ActivityError> {
-        let aside = SetAside {
+    pub(crate) fn aside<'a>(
+        &'a self,
+        input: &'a LoadInput,
+        loaded_beside: u64,
+    ) -> SetAside<'a, S, N> {
+        SetAside {
             store: &self.store,
             signals: &self.signals,
             notify: self.config.notify.as_ref(),
             input,
             limits: self.limits,
             clock: &*self.clock,
-        };
-        aside.run(rejects, lease).await
+            loaded_beside,
+        }
     }
 
     pub(crate) fn mover<'a>(&'a self, input: &'a LoadInput) -> Mover<'a, S> {
@@ -154,6 +188,23 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
             limits: self.limits,
         }
     }
+}
+
+/// Files were set aside, and all others loaded.
+const FAILED_FILES: &str = "Load.Failed";
+
+/// What is said once all that could be loaded is loaded.
+fn failed_files(input: &LoadInput, output: &LoadOutput, tally: &Tally) -> ActivityError {
+    let cause = format!(
+        "{} files could not be loaded and are in s3://{}/{} (etl-worker reprocess moves them back); {} others were loaded, and {} wait; {}",
+        output.failed,
+        input.bucket,
+        input.key(FAILED, ""),
+        output.files,
+        output.remaining,
+        tally.places
+    );
+    ActivityError::named(FAILED_FILES, Class::Poison, cause)
 }
 
 /// What somebody answers who finds the table held.

@@ -1,5 +1,6 @@
 //! The loader against a bucket and a warehouse in memory.
 
+mod alike;
 mod cases;
 mod closed;
 mod crash;
@@ -10,5 +11,6 @@ mod machines;
 mod planning;
 mod reprocessing;
 mod spelling;
+mod starving;
 mod statements;
 mod world;
