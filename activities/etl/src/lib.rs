@@ -19,9 +19,25 @@ pub use s3_load::reprocess::{Fate, Reprocess, ReprocessError, Reprocessed, repro
 pub use s3_load::table::{TableName, TableNameError};
 pub use s3_load::{Clients, S3Load};
 pub use s3_plan::{PlanInput, PlanOutput, S3Plan};
-pub use trigger::{Trigger, TriggerClients};
+pub use trigger::{EventReader, Trigger, TriggerClients};
 
 /// The handlers of this crate, as a binary lists and checks them.
 pub fn handlers() -> Vec<HandlerSpec> {
     vec![s3_load::spec(), s3_plan::spec()]
+}
+
+#[cfg(test)]
+mod tests {
+    use stepfleet_docs::{Table, check_table};
+
+    #[test]
+    fn the_reference_has_every_handler() {
+        let handlers = crate::handlers();
+        let table = Table {
+            page: "docs/reference.md",
+            name: "handlers",
+        };
+        let names = handlers.iter().map(|handler| handler.name);
+        check_table(table, names).expect("the table");
+    }
 }

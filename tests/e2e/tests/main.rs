@@ -5,6 +5,7 @@ mod alarm;
 mod arrivals;
 mod closed_loop;
 mod crash;
+mod docs;
 mod drain;
 mod duplicate;
 mod fleet;

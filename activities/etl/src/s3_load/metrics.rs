@@ -63,6 +63,26 @@ pub(crate) async fn publish(client: &Client, table: &str, waiting: Unprocessed) 
         .map_err(|error| failed("publish the metrics of unprocessed files", &error))
 }
 
+/// Publishes how many messages a trigger could not work on.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "CloudWatch's values are doubles"
+)]
+pub(crate) async fn publish_rejected(client: &Client, activity: &str, count: u64) -> Answer<()> {
+    let dimension = Dimension::builder().name("Activity").value(activity);
+    let datum = MetricDatum::builder()
+        .metric_name("RejectedMessages")
+        .dimensions(dimension.build())
+        .unit(StandardUnit::Count)
+        .value(count as f64);
+    let put = client.put_metric_data().namespace(NAMESPACE);
+    put.metric_data(datum.build())
+        .send()
+        .await
+        .map(drop)
+        .map_err(|error| failed("publish the metric of rejected messages", &error))
+}
+
 /// An alarm about what waits for a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Alarm {
