@@ -13,6 +13,7 @@ use crate::s3_load::finish::Mover;
 use crate::s3_load::input::{LoadInput, LoadOutput};
 use crate::s3_load::keys::FAILED;
 use crate::s3_load::lease::{Lease, Terms};
+use crate::s3_load::names;
 use crate::s3_load::select;
 use crate::s3_load::signals::Signals;
 use crate::s3_load::warehouse::{Ledger, LedgerRow};
@@ -190,9 +191,6 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
     }
 }
 
-/// Files were set aside, and all others loaded.
-const FAILED_FILES: &str = "Load.Failed";
-
 /// What is said once all that could be loaded is loaded.
 fn failed_files(input: &LoadInput, output: &LoadOutput, tally: &Tally) -> ActivityError {
     let cause = format!(
@@ -204,7 +202,7 @@ fn failed_files(input: &LoadInput, output: &LoadOutput, tally: &Tally) -> Activi
         output.remaining,
         tally.places
     );
-    ActivityError::named(FAILED_FILES, Class::Poison, cause)
+    ActivityError::named(names::FAILED, Class::Poison, cause)
 }
 
 /// What somebody answers who finds the table held.

@@ -35,6 +35,7 @@ pub(crate) mod lease;
 mod load;
 pub(crate) mod loader;
 pub(crate) mod metrics;
+mod names;
 mod one_by_one;
 pub(crate) mod postgres;
 pub(crate) mod redshift;
