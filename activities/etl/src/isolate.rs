@@ -6,10 +6,12 @@ use stepfleet_activity::{ActivityError, Area, TaskContext};
 use crate::batch::Batch;
 use crate::commit::Ended;
 use crate::failed::{self, Reject};
+use crate::grouping::Group;
 use crate::input::LoadInput;
 use crate::lease::Lease;
 use crate::load::Loader;
 use crate::outside::{At, LedgerRow, Object, ObjectStore, Signals, Warehouse};
+use crate::split::Split;
 
 /// What came of some files.
 #[derive(Debug, Default)]
@@ -59,19 +61,24 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
     /// a name is halved until the file is alone.
     pub(crate) async fn isolate(
         &self,
-        (input, leftovers): (&LoadInput, &[LedgerRow]),
-        files: Vec<Object>,
+        (input, split): (&LoadInput, &Split),
+        mut groups: Vec<Group>,
         (lease, context): (&mut Lease, &TaskContext),
     ) -> Result<Isolated, ActivityError> {
         let dt = self.clock.now().strftime("%Y-%m-%d").to_string();
         let mut result = Isolated::default();
-        let mut groups = Vec::from_iter((!files.is_empty()).then_some(files));
         let mut attempts = 0;
         while attempts < self.config.isolate_attempts
             && let Some(group) = groups.pop()
         {
             attempts += 1;
-            let batch = Batch::new(input, group, dt.clone());
+            let batch = Batch::new(input, group.files, dt.clone())
+                .packed(group.codec)
+                .again(&split.before);
+            let packed = |files| Group {
+                files,
+                codec: batch.codec,
+            };
             let doing = format!("loading {} files, COPY {attempts}", batch.files.len());
             context.progress.set(doing);
             self.write(&batch).await?;
@@ -80,15 +87,15 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
                 Ended::Bad(rejects) => {
                     let good = without(&batch.files, &rejects);
                     result.rejects.extend(rejects);
-                    groups.extend((!good.is_empty()).then_some(good));
+                    groups.extend((!good.is_empty()).then_some(good).map(packed));
                 }
                 Ended::Unexplained(error) => {
                     let rest = self.narrow(&batch, &error, &mut result).await?;
-                    groups.extend(rest);
+                    groups.extend(rest.into_iter().map(packed));
                 }
             }
         }
-        let evidence = !leftovers.is_empty() || self.judged(input, &result.suspects).await?;
+        let evidence = !split.leftovers.is_empty() || self.judged(input, &result.suspects).await?;
         result.settle(evidence, !groups.is_empty())
     }
 

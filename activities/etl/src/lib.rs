@@ -4,15 +4,18 @@
 mod batch;
 mod call;
 mod cancel;
+mod codec;
 mod commit;
 mod config;
 mod failed;
 mod finish;
+mod grouping;
 mod input;
 mod isolate;
 mod keys;
 mod lease;
 mod load;
+mod matching;
 mod metrics;
 mod one_by_one;
 mod outside;
@@ -20,6 +23,7 @@ mod parts;
 mod plan;
 mod plan_loads;
 mod postgres;
+mod probe;
 mod redshift;
 mod reprocess;
 mod rows;
@@ -28,8 +32,10 @@ mod secrets;
 pub mod setup;
 mod signals;
 mod sns;
+mod split;
 mod sql;
 mod states;
+mod store;
 mod table;
 #[cfg(test)]
 mod testing;
@@ -37,11 +43,16 @@ mod trigger;
 
 use stepfleet_activity::{CancelSafety, HandlerSpec};
 
-pub use config::{Commit, LoadConfig, Notify, SetUpError, TriggerConfig, WatchConfig};
+pub use codec::{Auto, Compression, Gzip};
+pub use config::{
+    Commit, LoadConfig, Notify, SetUpError, TriggerConfig, WatchConfig, conditional_delete,
+};
 pub use input::{Format, LoadInput, LoadOutput};
 pub use load::{Clients, S3Load};
+pub use matching::Match;
 pub use plan_loads::{PlanInput, PlanOutput, S3Plan};
 pub use reprocess::{Fate, Reprocess, ReprocessError, Reprocessed, reprocess};
+pub use store::ConditionalDelete;
 pub use table::{TableName, TableNameError};
 pub use trigger::{Trigger, TriggerClients};
 

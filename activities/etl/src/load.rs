@@ -16,9 +16,12 @@ use crate::outside::{
     At, Conditional, Ledger, LedgerRow, Object, ObjectStore, PutIf, Signals, Warehouse,
 };
 use crate::parts::CopyLimits;
+use crate::plan::{Ignored, Listed};
 use crate::postgres::Postgres;
 use crate::redshift::{self, DataApi};
 use crate::signals::Outlets;
+use crate::split::Split;
+use crate::store::Store;
 use crate::table::Dialect;
 use crate::{metrics, plan, s3, secrets, sns};
 
@@ -47,9 +50,9 @@ pub struct S3Load {
 #[derive(Debug, Clone)]
 enum Kind {
     /// Many files in one COPY.
-    Redshift(Arc<Loader<s3::Client, DataApi, Outlets>>),
+    Redshift(Arc<Loader<Store<s3::Client>, DataApi, Outlets>>),
     /// One file after another.
-    Postgres(Arc<Loader<s3::Client, Postgres, Outlets>>),
+    Postgres(Arc<Loader<Store<s3::Client>, Postgres, Outlets>>),
 }
 
 impl S3Load {
@@ -98,7 +101,7 @@ impl S3Load {
         input: LoadInput,
         context: TaskContext,
     ) -> Result<LoadOutput, ActivityError> {
-        let on = |dialect| input.on(dialect).map_err(|fault| bad_input(vec![fault]));
+        let on = |dialect| input.on(dialect).map_err(bad_input);
         match &self.loader {
             Kind::Redshift(loader) => loader.run(&on(Dialect::Redshift)?, &context).await,
             Kind::Postgres(loader) => {
@@ -109,9 +112,13 @@ impl S3Load {
     }
 }
 
-fn loader<W>(clients: Clients, config: LoadConfig, warehouse: W) -> Loader<s3::Client, W, Outlets> {
+fn loader<W>(
+    clients: Clients,
+    config: LoadConfig,
+    warehouse: W,
+) -> Loader<Store<s3::Client>, W, Outlets> {
     Loader {
-        store: clients.s3,
+        store: Store::new(clients.s3, config.conditional_delete),
         warehouse,
         signals: Outlets {
             cloudwatch: clients.cloudwatch,
@@ -138,6 +145,7 @@ pub(crate) struct Loader<S, W, N> {
 #[derive(Debug)]
 pub(crate) struct Tally {
     pub(crate) waiting: Vec<Object>,
+    pub(crate) ignored: Ignored,
 }
 
 impl Tally {
@@ -188,8 +196,13 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
             .await;
         match listed {
             Ok(listed) => {
-                let waiting = plan::files(input, listed);
-                Ok((lease.map_err(ActivityError::from), Tally { waiting }))
+                let Listed { files, ignored } = plan::sort(input, listed);
+                ignored.log(input.table.id());
+                let tally = Tally {
+                    waiting: files,
+                    ignored,
+                };
+                Ok((lease.map_err(ActivityError::from), tally))
             }
             Err(error) => {
                 if let Ok(Some(lease)) = lease {
@@ -207,12 +220,14 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
         tally: &Tally,
         result: Result<LoadOutput, ActivityError>,
     ) -> Result<LoadOutput, ActivityError> {
-        let waiting = plan::unprocessed(&tally.waiting, self.clock.now());
+        let waiting = plan::unprocessed(&tally.waiting, (&tally.ignored, self.clock.now()));
         if let Err(error) = self.signals.publish(input.table.id(), waiting).await {
             tracing::warn!(%error, "the metrics were not published");
         }
         result.map(|output| LoadOutput {
             remaining: waiting.files,
+            ignored: tally.ignored.count,
+            ignored_key: tally.ignored.example.clone(),
             ..output
         })
     }
@@ -273,13 +288,19 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
             mover: self.mover(input),
             warehouse: &self.warehouse,
         };
-        let (leftovers, fresh) = self.split(input, &tally.waiting).await?;
-        tally.loaded(&leftovers);
-        let chosen = plan::select(&fresh, self.config.max_files, self.config.max_bytes);
+        let split = self.split(input, &tally.waiting).await?;
+        let swept = split.loaded();
+        tally.loaded(&swept);
+        let chosen = plan::select(&split.fresh, self.config.max_files, self.config.max_bytes);
         // What has come of the others judges a file that fails without a reason:
         // so they stay until it is gone, whatever happens in between.
-        let result = self.isolate((input, &leftovers), chosen, (lease, context));
-        let result = result.await;
+        let result = match self.grouped(input, chosen).await {
+            Ok(groups) => {
+                let isolated = self.isolate((input, &split), groups, (lease, context));
+                isolated.await
+            }
+            Err(error) => Err(error),
+        };
         let (isolated, failure) = match result {
             Ok(isolated) => (isolated, None),
             Err(error) => (Isolated::default(), Some(error)),
@@ -289,7 +310,7 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
         let aside = self.set_aside(input, &isolated.rejects, lease).await;
         tally.set_aside(aside.as_deref().unwrap_or_default());
         context.progress.set("moving files");
-        let swept = finisher.finish(&leftovers, lease).await;
+        let swept = finisher.finish(&swept, lease).await;
         let done = finisher.finish(&rows, lease).await;
         let failed = failure.map_or(aside, Err)?.len() as u64;
         let ((_, swept), (count, moved)) = (swept?, done?);
@@ -300,6 +321,7 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
             batch_id: isolated.loaded.into_iter().next().map(|(id, _)| id),
             moved: swept + moved,
             failed,
+            already: split.already.len() as u64,
             ..LoadOutput::default()
         })
     }
@@ -331,15 +353,15 @@ impl<S: ObjectStore, W: Ledger, N: Signals> Loader<S, W, N> {
         &self,
         input: &LoadInput,
         files: &[Object],
-    ) -> Result<(Vec<LedgerRow>, Vec<Object>), ActivityError> {
+    ) -> Result<Split, ActivityError> {
         let now = self.clock.now();
         let settled: Vec<&Object> = files
             .iter()
             .filter(|object| plan::settled(object, now, self.config.settle))
             .collect();
-        let (mut leftovers, mut fresh) = (Vec::new(), Vec::new());
+        let mut split = Split::default();
         for window in settled.chunks(self.config.max_files) {
-            if fresh.len() >= self.config.max_files {
+            if split.fresh.len() >= self.config.max_files {
                 break;
             }
             let keys: Vec<String> = window.iter().map(|object| object.key.clone()).collect();
@@ -347,14 +369,16 @@ impl<S: ObjectStore, W: Ledger, N: Signals> Loader<S, W, N> {
                 .warehouse
                 .ledger(input.table.id(), &input.bucket, &keys)
                 .await?;
+            // After the answer: who was slow to give it makes nothing look as if
+            // it had come again.
+            let read = self.clock.now();
             for object in window {
-                match rows.iter().find(|row| is_of(row, object)) {
-                    Some(row) => leftovers.push(row.clone()),
-                    None => fresh.push((*object).clone()),
-                }
+                let rows = rows.iter().filter(|row| is_of(row, object));
+                split.add(object, rows.collect(), (input.reload, read));
             }
         }
-        Ok((leftovers, fresh))
+        split.log(input.table.id());
+        Ok(split)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use stepfleet_activity::{ActivityError, Area, Class, TaskContext};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Before};
 use crate::failed::{self, Reject};
 use crate::input::{LoadInput, LoadOutput};
 use crate::lease::Lease;
@@ -29,16 +29,18 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
         (lease, context): (&mut Lease, &TaskContext),
         tally: &mut Tally,
     ) -> Result<LoadOutput, ActivityError> {
-        let (leftovers, fresh) = self.split(input, &tally.waiting).await?;
-        tally.loaded(&leftovers);
+        let split = self.split(input, &tally.waiting).await?;
+        let swept = split.loaded();
+        tally.loaded(&swept);
         let mut output = LoadOutput {
-            moved: self.mover(input).moves(&leftovers, lease).await?,
+            moved: self.mover(input).moves(&swept, lease).await?,
+            already: split.already.len() as u64,
             ..LoadOutput::default()
         };
-        let chosen = plan::select(&fresh, self.config.max_files, self.config.max_bytes);
+        let chosen = plan::select(&split.fresh, self.config.max_files, self.config.max_bytes);
         let mut rejects = Vec::new();
         let each = self.each(
-            (input, chosen),
+            (input, &split.before, chosen),
             (lease, context),
             (tally, &mut output, &mut rejects),
         );
@@ -48,7 +50,7 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
             Err(error) => (Vec::new(), Some(error)),
         };
         // A failure that is not the data's is the file's own where others load.
-        let evidence = output.files > 0 || !leftovers.is_empty();
+        let evidence = output.files > 0 || !split.leftovers.is_empty();
         if evidence || self.judged(input, &suspects).await? {
             rejects.append(&mut suspects);
         } else if let Some(first) = suspects.first() {
@@ -75,7 +77,7 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
 
     async fn each(
         &self,
-        (input, files): (&LoadInput, Vec<Object>),
+        (input, before, files): (&LoadInput, &Before, Vec<Object>),
         (lease, context): (&mut Lease, &TaskContext),
         (tally, output, rejects): (&mut Tally, &mut LoadOutput, &mut Vec<Reject>),
     ) -> Result<Vec<Reject>, ActivityError> {
@@ -84,7 +86,7 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
         for file in files {
             lease.keep(&self.store).await?;
             context.progress.set(format!("loading {}", file.key));
-            let batch = Batch::new(input, vec![file.clone()], dt.clone());
+            let batch = Batch::new(input, vec![file.clone()], dt.clone()).again(before);
             let outcome = match self.one(&batch, &file).await {
                 // A refused read, a trigger, a limit: no file holds up the others.
                 Err(error) if error.class() == Class::Permanent => {
@@ -142,5 +144,6 @@ fn row(batch: &Batch, file: &Object) -> LedgerRow {
         dt: batch.dt.clone(),
         bytes: file.size,
         verified: true,
+        age: std::time::Duration::ZERO,
     }
 }

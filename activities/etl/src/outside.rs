@@ -2,6 +2,7 @@
 //! stands behind a trait, and its SDK is named in one file only.
 
 use std::future::Future;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -90,8 +91,16 @@ pub(crate) struct Part {
 pub(crate) trait ObjectStore: Clone + Send + Sync + 'static {
     /// All objects under a prefix, to the last page.
     fn list(&self, bucket: &str, prefix: &str) -> impl Future<Output = Answer<Vec<Object>>> + Send;
+    /// The ETag, if there is such an object.
+    fn etag(&self, at: At<'_>) -> impl Future<Output = Answer<Option<String>>> + Send;
     /// The body and the ETag.
     fn get(&self, at: At<'_>) -> impl Future<Output = Answer<Option<(Vec<u8>, String)>>> + Send;
+    /// The first bytes, so many at most, if the object has this ETag.
+    fn begins(
+        &self,
+        from: (At<'_>, &str),
+        bytes: u64,
+    ) -> impl Future<Output = Answer<Conditional<Vec<u8>>>> + Send;
     /// Writes, if the precondition holds; the answer is the new ETag.
     fn put(
         &self,
@@ -135,6 +144,8 @@ pub(crate) trait ObjectStore: Clone + Send + Sync + 'static {
         at: At<'_>,
         etag: &str,
     ) -> impl Future<Output = Answer<Conditional<()>>> + Send;
+    /// Deletes, whatever is there.
+    fn remove(&self, at: At<'_>) -> impl Future<Output = Answer<()>> + Send;
 }
 
 /// Where a statement is.
@@ -183,6 +194,9 @@ pub(crate) struct LedgerRow {
     pub(crate) dt: String,
     pub(crate) bytes: u64,
     pub(crate) verified: bool,
+    /// For how long it was loaded already when this was read: by the warehouse's
+    /// clock alone, whatever its time zone.
+    pub(crate) age: Duration,
 }
 
 /// What the warehouse says a COPY loaded.
@@ -275,6 +289,8 @@ pub(crate) struct Unprocessed {
     pub(crate) files: u64,
     pub(crate) bytes: u64,
     pub(crate) oldest_seconds: f64,
+    /// Keys that no load takes.
+    pub(crate) ignored: u64,
 }
 
 /// What people are told.

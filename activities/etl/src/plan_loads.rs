@@ -16,7 +16,7 @@ use crate::config::{LoadConfig, SetUpError, standing};
 use crate::input::{LoadInput, bad_input};
 use crate::load::Clients;
 use crate::outside::{ObjectStore, Signals};
-use crate::plan;
+use crate::plan::{self, Listed};
 use crate::s3;
 use crate::setup::S3_LOAD_HANDLER;
 use crate::signals::Outlets;
@@ -208,12 +208,13 @@ impl<S: ObjectStore, N: Signals> Planner<S, N> {
     async fn is_due(&self, load: &LoadInput) -> Result<bool, ActivityError> {
         let incoming = load.key("incoming", "");
         let listed = self.store.list(&load.bucket, &incoming).await?;
-        let (files, now) = (plan::files(load, listed), self.clock.now());
+        let (Listed { files, ignored }, now) = (plan::sort(load, listed), self.clock.now());
         let settled = |file| plan::settled(file, now, self.config.settle);
         if files.iter().any(settled) {
             return Ok(true);
         }
-        let waiting = plan::unprocessed(&files, now);
+        ignored.log(load.table.id());
+        let waiting = plan::unprocessed(&files, (&ignored, now));
         if let Err(error) = self.signals.publish(load.table.id(), waiting).await {
             tracing::warn!(%error, "the metrics were not published");
         }

@@ -183,7 +183,7 @@ impl Ledger for DataApi {
             let named = keys.iter().enumerate();
             parameters.extend(named.map(|(at, key)| (format!("key{at}"), key.clone())));
             for row in self.run(&sql::ledger(keys.len()), &parameters).await? {
-                let [batch_id, key, etag, dt, verified, bytes] = columns(row)?;
+                let [batch_id, key, etag, dt, verified, bytes, age] = columns(row)?;
                 rows.push(LedgerRow {
                     batch_id,
                     key,
@@ -191,6 +191,7 @@ impl Ledger for DataApi {
                     dt,
                     bytes: number(&bytes)?,
                     verified: verified == "1",
+                    age: Duration::from_secs(age.parse().unwrap_or_default()),
                 });
             }
         }

@@ -9,6 +9,7 @@ use crate::keys::{self, FAILED, PROCESSED};
 use crate::outside::{Answer, At, Conditional, Object, ObjectStore, To};
 use crate::parts::{self, CopyLimits, Original};
 use crate::s3;
+use crate::store::{ConditionalDelete, Store};
 
 /// Which files go back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Reprocess {
     pub starting_with: String,
     /// Only say what would happen.
     pub dry_run: bool,
+    /// How objects are deleted.
+    pub conditional_delete: ConditionalDelete,
 }
 
 /// What became of a file.
@@ -79,8 +82,9 @@ pub async fn reprocess(
     request: &Reprocess,
 ) -> Result<Vec<Reprocessed>, ReprocessError> {
     let limits = CopyLimits::default();
+    let store = Store::new(client.clone(), request.conditional_delete);
     let all = Run {
-        store: client,
+        store: &store,
         request,
         limits,
     };

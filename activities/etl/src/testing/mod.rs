@@ -1,12 +1,15 @@
 //! The loader against a bucket and a warehouse in memory.
 
+mod again;
 mod cases;
 mod closed;
 mod crash;
 mod faulty;
 mod isolation;
+mod lacking;
 mod long_keys;
 mod machines;
+mod packing;
 mod planning;
 mod reprocessing;
 mod spelling;

@@ -13,7 +13,7 @@ use crate::table::Dialect;
 use crate::{LoadConfig, LoadInput, PlanInput, PlanOutput};
 
 fn load(prefix: &str) -> LoadInput {
-    let load = json!({"bucket": "land", "prefix": prefix, "table": format!("public.{}", &prefix[..1]), "format": "csv"});
+    let load = json!({"bucket": "land", "prefix": prefix, "table": format!("public.{}", &prefix[..1]), "format": "csv", "match": "*.csv"});
     serde_json::from_value(load).expect("a load")
 }
 
@@ -66,6 +66,9 @@ async fn only_loads_for_which_something_has_settled_are_run() {
     let mut waiting: Vec<u64> = world.published().iter().map(|one| one.files).collect();
     waiting.sort_unstable();
     assert_eq!(waiting, [0, 0, 1]);
+    let mut ignored: Vec<u64> = world.published().iter().map(|one| one.ignored).collect();
+    ignored.sort_unstable();
+    assert_eq!(ignored, [0, 0, 1], "no run of theirs would say it");
     world.pass(60);
     let input = PlanInput {
         loads: vec![load("b/"), load("d/")],
