@@ -6,7 +6,7 @@ use stepfleet_activity::Class;
 use super::faulty::{Dies, execution, run_of, run_with, tick};
 use super::world::{Way, World, input, lock};
 use crate::LoadInput;
-use crate::outside::Unprocessed;
+use crate::s3_load::signals::Unprocessed;
 
 const ODD: [&str; 6] = [
     "a b.csv",

@@ -7,8 +7,8 @@ use stepfleet_activity::Class;
 use super::faulty::{Dies, Faulty, Run, execution, run_as};
 use super::world::{Condition, Lack, Way, World, lock};
 use crate::outside::Answer;
-use crate::probe::Probe;
-use crate::store::{ConditionalDelete, Store};
+use crate::outside::deleting::{ConditionalDelete, Store};
+use crate::setup::probe::Probe;
 
 const FILES: [(&str, &str); 2] = [("a.csv", "1,1\n"), ("large.csv", "2,1000000\n3,1000000\n")];
 

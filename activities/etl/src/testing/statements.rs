@@ -8,11 +8,11 @@ use serde_json::Value;
 use stepfleet_activity::{Class, Clock as _};
 
 use super::world::{World, lock};
-use crate::batch::Batch;
-use crate::call::CallError;
-use crate::outside::{
-    Answer, BadFile, Description, FileOutcome, LedgerRow, Loaded, State, Statement,
-};
+use crate::outside::Answer;
+use crate::outside::call::CallError;
+use crate::outside::data_api::{State, Statement};
+use crate::s3_load::batch::Batch;
+use crate::s3_load::warehouse::{BadFile, Description, FileOutcome, LedgerRow, Loaded};
 
 /// A load as it was submitted.
 #[derive(Debug, Clone)]
