@@ -12,7 +12,7 @@ mod trigger;
 use stepfleet_activity::HandlerSpec;
 
 pub use outside::deleting::ConditionalDelete;
-pub use s3_load::codec::{Auto, Compression, Gzip};
+pub use s3_load::codec::{Compression, Gzip};
 pub use s3_load::config::{
     Commit, LoadConfig, Notify, SetUpError, TriggerConfig, WatchConfig, conditional_delete,
 };

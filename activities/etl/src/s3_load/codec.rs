@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What a load says of how its files are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -24,21 +25,14 @@ pub enum Compression {
     None,
 }
 
-/// A short form of [`Compression`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "true, false or auto")]
+/// A short form of [`Compression`]: `true`, `false` or `auto`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gzip {
-    /// Gzip, or none.
-    Said(bool),
+    /// All with gzip.
+    Yes,
+    /// Not at all.
+    No,
     /// Each as it is.
-    Found(Auto),
-}
-
-/// The one word that stands where there may be more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Auto {
-    /// As it is found.
     Auto,
 }
 
@@ -128,10 +122,60 @@ impl fmt::Display for Codec {
 impl From<Gzip> for Compression {
     fn from(gzip: Gzip) -> Self {
         match gzip {
-            Gzip::Said(true) => Self::Gzip,
-            Gzip::Said(false) => Self::None,
-            Gzip::Found(Auto::Auto) => Self::Auto,
+            Gzip::Yes => Self::Gzip,
+            Gzip::No => Self::None,
+            Gzip::Auto => Self::Auto,
         }
+    }
+}
+
+impl Serialize for Gzip {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Yes => serializer.serialize_bool(true),
+            Self::No => serializer.serialize_bool(false),
+            Self::Auto => serializer.serialize_str("auto"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Gzip {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Word;
+
+        impl Visitor<'_> for Word {
+            type Value = Gzip;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("true, false or auto")
+            }
+
+            fn visit_bool<E: Error>(self, yes: bool) -> Result<Gzip, E> {
+                Ok(if yes { Gzip::Yes } else { Gzip::No })
+            }
+
+            fn visit_str<E: Error>(self, word: &str) -> Result<Gzip, E> {
+                match word {
+                    "auto" => Ok(Gzip::Auto),
+                    _ => Err(E::invalid_value(Unexpected::Str(word), &self)),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(Word)
+    }
+}
+
+impl JsonSchema for Gzip {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Gzip".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "x-kind": "true, false or auto",
+            "anyOf": [{"type": "boolean"}, {"type": "string", "const": "auto"}],
+        })
     }
 }
 

@@ -34,7 +34,7 @@ impl Lacks {
         match answer {
             Ok(Conditional::Refused) => {}
             Ok(Conditional::Done(_) | Conditional::Missing) => {
-                self.0.push(format!("{condition}: it is let pass"));
+                self.add(condition, "it is let pass");
             }
             Err(error) => self.failed(condition, error)?,
         }
@@ -46,8 +46,7 @@ impl Lacks {
         match answer {
             Ok(Conditional::Done(value)) => return Ok(Some(value)),
             Ok(Conditional::Refused | Conditional::Missing) => {
-                self.0
-                    .push(format!("{condition}: it is refused where it holds"));
+                self.add(condition, "it is refused where it holds");
             }
             Err(error) => self.failed(condition, error)?,
         }
@@ -59,8 +58,16 @@ impl Lacks {
         if error.class == Class::Transient {
             return Err(error);
         }
-        self.0.push(format!("{condition}: {}", error.reason));
+        self.add(condition, &error.reason);
         Ok(())
+    }
+
+    /// What a condition did first; the rest follows from that.
+    fn add(&mut self, condition: &str, found: &str) {
+        let condition = format!("{condition}: ");
+        if !self.0.iter().any(|lack| lack.starts_with(&condition)) {
+            self.0.push(condition + found);
+        }
     }
 }
 
@@ -138,10 +145,11 @@ impl<S: ObjectStore> Probe<'_, S> {
         let source = "COPY with x-amz-copy-source-if-match";
         let to = To::over(copy.key);
         lacks.refused(source, self.store.copy(at, WRONG, to).await)?;
-        lacks.done(source, self.store.copy(at, etag, to).await)?;
-        let to = To::new(copy.key);
-        let over = self.store.copy(at, etag, to).await;
-        lacks.refused("COPY with If-None-Match", over)?;
+        let copied = self.store.copy(at, etag, to).await;
+        if lacks.done(source, copied)?.is_some() {
+            let over = self.store.copy(at, etag, To::new(copy.key)).await;
+            lacks.refused("COPY with If-None-Match", over)?;
+        }
         let part = "UploadPartCopy with x-amz-copy-source-if-match";
         let begun = self.store.begin(at, etag, copy.key).await;
         let Some(id) = lacks.done(part, begun)? else {

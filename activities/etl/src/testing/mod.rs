@@ -7,6 +7,7 @@ mod crash;
 mod faulty;
 mod isolation;
 mod lacking;
+mod live;
 mod long_keys;
 mod machines;
 mod packing;
