@@ -1,6 +1,8 @@
 //! The bucket on S3: the only file that names its SDK.
 
 #[cfg(test)]
+mod lacks;
+#[cfg(test)]
 mod live;
 
 use std::fmt::Write as _;

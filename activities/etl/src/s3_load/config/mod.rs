@@ -514,6 +514,57 @@ mod tests {
     }
 
     #[test]
+    fn what_a_load_may_not_say_is_refused_with_its_path() {
+        let load = |more: &Value| {
+            let mut load = json!({"bucket": "land", "table": "public.t", "format": "csv"});
+            let fields = load.as_object_mut().expect("an object");
+            fields.extend(more.as_object().expect("an object").clone());
+            load
+        };
+        for (more, path, says) in [
+            (
+                json!({"match": ["*", "[a"]}),
+                "loads[0].match[1]",
+                "found `[a`",
+            ),
+            (
+                json!({"reload": true}),
+                "loads[0].reload",
+                "one execution alone",
+            ),
+            (
+                json!({"gzip": true, "compression": "zstd"}),
+                "loads[0].gzip",
+                "both",
+            ),
+            (
+                json!({"format": "json", "header": true}),
+                "loads[0].header",
+                "csv",
+            ),
+        ] {
+            let config = json!({"warehouse": "main", "loads": [load(&more)]});
+            let faults = LoadConfig::read(&config).expect_err("refused");
+            assert_eq!((faults.len(), faults[0].path.as_str()), (1, path), "{more}");
+            assert!(faults[0].message.contains(says), "{:?}", faults[0]);
+        }
+        let config = json!({"warehouse": "main", "s3": {"conditional_delete": "no"}});
+        let faults = LoadConfig::read(&config).expect_err("refused");
+        assert_eq!(faults[0].path, "s3.conditional_delete");
+        assert!(faults[0].message.contains("if-match, head"), "{faults:?}");
+        // What only Redshift reads.
+        for (more, path) in [
+            (json!({"compression": "lzop"}), "loads[0].compression"),
+            (json!({"format": "json"}), "loads[0].format"),
+        ] {
+            let said: LoadInput = serde_json::from_value(load(&more)).expect("an input");
+            standing::checked(vec![said.clone()], Dialect::Redshift).expect("fine");
+            let faults = standing::checked(vec![said], Dialect::Postgres).expect_err("refused");
+            assert_eq!(faults[0].path, path);
+        }
+    }
+
+    #[test]
     fn defaults_are_the_documented_ones() {
         let config = LoadConfig::read(&json!({"warehouse": "main"})).expect("a config");
         assert_eq!(
