@@ -144,6 +144,11 @@ impl LoadInput {
             let allowed = "a header for csv: JSON names its columns itself";
             faults.push(fault("header", "true", allowed));
         }
+        self.column_faults(&mut faults);
+        faults
+    }
+
+    fn column_faults(&self, faults: &mut Vec<ConfigFault>) {
         for (at, column) in self.columns.iter().enumerate() {
             let path = format!("columns[{at}]");
             let same = |other: &String| other.eq_ignore_ascii_case(column);
@@ -154,7 +159,6 @@ impl LoadInput {
                 faults.push(fault(&path, column, &allowed));
             }
         }
-        faults
     }
 
     /// As a warehouse reads its names, if it can load what this says.

@@ -364,10 +364,7 @@ pub(crate) fn check(activity: &Activity, catalogue: &Catalogue) -> Result<(), Ve
 
 /// How objects below a prefix are deleted: as its loader says, or, where no load of
 /// the catalogue is about it, as the most careful of the loaders.
-pub fn conditional_delete(
-    catalogue: &Catalogue,
-    (bucket, prefix): (&str, &str),
-) -> ConditionalDelete {
+pub fn conditional_delete(catalogue: &Catalogue, bucket: &str, prefix: &str) -> ConditionalDelete {
     let activities = catalogue.activities.values();
     let loaders = activities.filter(|activity| activity.handler == HANDLER);
     let configs = loaders.filter_map(|activity| LoadConfig::of(catalogue, activity).ok());
