@@ -104,7 +104,7 @@ enum Proposal {
     Stay(Hold),
 }
 
-/// Decides for one Deployment. The record has this cycle's levels folded in.
+/// Decides for one Deployment. The record has the levels that this cycle goes by.
 #[must_use]
 pub fn decide(
     record: &Record,

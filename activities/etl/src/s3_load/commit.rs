@@ -164,6 +164,12 @@ impl<S: ObjectStore, W: Warehouse, M: Signals> Loader<S, W, M> {
 
     /// Why a batch is not in the ledger: a file's fault, or the statement's.
     async fn explain(&self, batch: &Batch, ended: &Description) -> Result<Ended, ActivityError> {
+        let said = ended.error.as_deref().unwrap_or_default();
+        if ended.state == State::Failed && data_api::is_of_table(said) {
+            // No file is asked: an earlier COPY of the batch may have named some.
+            let cause = format!("batch {} was not loaded: {said}", batch.id);
+            return Err(ActivityError::permanent(Area::LOAD, cause));
+        }
         if ended.state == State::Failed {
             let bad = self
                 .warehouse

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod live;
 mod records;
+mod refusal;
 #[cfg(test)]
 mod tests;
 mod unpack;
@@ -13,7 +14,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::SinkExt as _;
 use stepfleet_activity::Class;
-use tokio_postgres::error::DbError;
 use tokio_postgres::{Error, Transaction};
 
 use crate::outside::call::CallError;
@@ -114,20 +114,12 @@ impl FileTarget for Postgres {
             Ok(Some(sent)) => return Ok(FileOutcome::Bad(nowhere(url, sent.differ()))),
             Ok(None) => return Ok(FileOutcome::Already),
             // The transaction ends with its connection.
-            Err(error) => {
-                return match error.as_db_error().and_then(|error| bad(&url, error)) {
-                    Some(bad) => Ok(FileOutcome::Bad(bad)),
-                    None => Err(failed(format!("load {url}"), &error)),
-                };
-            }
+            Err(error) => return refusal::outcome(&url, &batch.input, &error),
         };
         match transaction.commit().await {
             Ok(()) => Ok(FileOutcome::Loaded(loaded)),
             // Deferred constraints are checked here.
-            Err(error) => match error.as_db_error().and_then(|error| bad(&url, error)) {
-                Some(bad) => Ok(FileOutcome::Bad(bad)),
-                None => Err(failed(format!("commit {url}"), &error)),
-            },
+            Err(error) => refusal::outcome(&url, &batch.input, &error),
         }
     }
 }
@@ -227,32 +219,11 @@ fn unpacked(input: &LoadInput, body: Vec<u8>) -> Result<Bytes, String> {
         .map_err(|error| unpack::said(codec, &error))
 }
 
-/// A fault of the data: classes 22 and 23 of SQLSTATE. Everything else is the
-/// table's, the user's or the server's.
-fn bad(url: &str, error: &DbError) -> Option<BadFile> {
-    let class = &error.code().code()[..2];
-    if class != "22" && class != "23" {
-        return None;
-    }
-    let mut bad = nowhere(url.to_owned(), error.message().to_owned());
-    let place = error.where_().and_then(|text| text.split_once(", line "));
-    if let Some((_, place)) = place {
-        let digits = place.find(|c: char| !c.is_ascii_digit());
-        let (line, rest) = place.split_at(digits.unwrap_or(place.len()));
-        line.clone_into(&mut bad.line);
-        let column = rest.strip_prefix(", column ");
-        let column = column.and_then(|rest| rest.split(':').next());
-        column.unwrap_or_default().clone_into(&mut bad.column);
-    }
-    Some(bad)
-}
-
 fn nowhere(file: String, reason: String) -> BadFile {
     BadFile {
         file,
-        line: String::new(),
-        column: String::new(),
         reason,
+        ..BadFile::default()
     }
 }
 
