@@ -66,6 +66,11 @@ pub(crate) async fn publish(client: &Client, table: &str, waiting: Unprocessed) 
             waiting.oldest_seconds,
         ))
         .metric_data(datum(
+            "IgnoredFiles",
+            StandardUnit::Count,
+            waiting.ignored as f64,
+        ))
+        .metric_data(datum(
             FAILED_FILES,
             StandardUnit::Count,
             waiting.failed as f64,
