@@ -13,8 +13,21 @@ const NAMESPACE: &str = "stepfleet";
 /// How many files wait in `incoming/`.
 const UNPROCESSED_FILES: &str = "UnprocessedFiles";
 
+/// How many bytes these have.
+const UNPROCESSED_BYTES: &str = "UnprocessedBytes";
+/// For how long the oldest of them waits.
+const OLDEST_AGE: &str = "OldestAgeSeconds";
 /// How many files a run could not load.
 const FAILED_FILES: &str = "FailedFiles";
+
+/// All of them.
+#[cfg(test)]
+pub(crate) const ALL: [&str; 4] = [
+    UNPROCESSED_FILES,
+    UNPROCESSED_BYTES,
+    OLDEST_AGE,
+    FAILED_FILES,
+];
 
 /// The CloudWatch client that the loader is given.
 pub(crate) type Client = aws_sdk_cloudwatch::Client;
@@ -43,14 +56,19 @@ pub(crate) async fn publish(client: &Client, table: &str, waiting: Unprocessed) 
             waiting.files as f64,
         ))
         .metric_data(datum(
-            "UnprocessedBytes",
+            UNPROCESSED_BYTES,
             StandardUnit::Bytes,
             waiting.bytes as f64,
         ))
         .metric_data(datum(
-            "OldestAgeSeconds",
+            OLDEST_AGE,
             StandardUnit::Seconds,
             waiting.oldest_seconds,
+        ))
+        .metric_data(datum(
+            "IgnoredFiles",
+            StandardUnit::Count,
+            waiting.ignored as f64,
         ))
         .metric_data(datum(
             FAILED_FILES,
