@@ -62,10 +62,15 @@ impl Alarms {
         now: Timestamp,
     ) -> Result<Vec<&'a str>, WatchError> {
         let described = self.describer.describe(watch, names).await;
-        self.unanswered = described.is_err();
+        self.unanswered |= described.is_err();
         let described = described?;
         self.failed = None;
         Ok(self.levels.learn(now, names, &described))
+    }
+
+    /// Nobody waits for an answer any more, if these are all.
+    pub(crate) fn answered(&mut self, trust: &Trust, names: &[String]) {
+        self.unanswered &= names.len() < trust.alarms().count();
     }
 
     /// Whether all alarms were read not long ago.

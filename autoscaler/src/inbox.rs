@@ -2,13 +2,14 @@
 //! when that is durable.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jiff::Timestamp;
 
 use crate::http::Shared;
 use crate::levels::{Answer, Levels, Verdict};
 use crate::queue::Message;
-use crate::signal::{ParseError, Rejection, Signal, Trust, parse};
+use crate::signal::{Claim, ParseError, Rejection, Signal, Trust, parse};
 use crate::sns::{Seal, Sealed};
 
 /// Messages of some receives, sorted.
@@ -57,6 +58,15 @@ pub(crate) struct Sorter<'a> {
     pub(crate) shared: &'a Shared,
 }
 
+/// A fault of ours costs the message that it strikes, and not the process: it is
+/// left to the dead-letter queue.
+pub(crate) fn caught(
+    read: impl FnOnce() -> Result<Claim, ParseError>,
+) -> Result<Claim, ParseError> {
+    let panicked = |_| Err(ParseError::NotAlarm("reading it panicked".to_owned()));
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(panicked)
+}
+
 // === impl Sorter ===
 
 impl Sorter<'_> {
@@ -66,7 +76,7 @@ impl Sorter<'_> {
         let mut inbox = Inbox::default();
         for Sealed { message, seal } in messages {
             let Message { body, receipt } = message;
-            let claim = match parse(&body) {
+            let claim = match caught(|| parse(&body)) {
                 Ok(claim) => claim,
                 Err(error) => {
                     self.said.unparsed(&error, self.shared);

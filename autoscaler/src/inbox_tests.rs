@@ -243,3 +243,10 @@ fn where_cloudwatch_cannot_be_asked_the_newest_of_what_sns_signed_counts() {
     assert_eq!(believed, 2);
     assert!(inbox.believed(&mut levels, &shared).is_empty(), "once");
 }
+
+#[test]
+fn a_panic_over_a_message_is_a_message_that_is_no_alarm() {
+    let caught = crate::inbox::caught(|| panic!("a fault of ours"));
+    let said = caught.expect_err("no claim").to_string();
+    assert!(said.contains("panicked"), "{said}");
+}

@@ -167,6 +167,7 @@ impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
             }
         };
         self.state.complaint = None;
+        alarms.answered(trust, &names);
         let unconfirmed = inbox.answered(&alarms.levels, &mut self.state.said, &self.shared);
         // A reading may lag behind a signal: the next one is not far.
         alarms.unanswered |= unconfirmed;

@@ -140,6 +140,13 @@ impl ActivityError {
         Self { name, cause, class }
     }
 
+    /// With a cause of at most so many bytes.
+    #[must_use]
+    pub fn cut(mut self, bytes: usize) -> Self {
+        truncate(&mut self.cause, bytes);
+        self
+    }
+
     /// What state machines match in `ErrorEquals`: at most 256 characters.
     pub fn name(&self) -> &str {
         &self.name

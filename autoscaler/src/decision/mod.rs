@@ -148,7 +148,7 @@ fn carried_out(action: Action, mode: Mode) -> Action {
 
 impl Action {
     /// The reason's code.
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Scale { why, .. } => why.as_str(),
             Self::Hold(hold) => hold.as_str(),

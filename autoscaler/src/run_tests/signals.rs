@@ -360,3 +360,22 @@ async fn behind_a_backlog_the_alarms_are_read_at_the_next_tick() {
     );
     assert_eq!(world.times("scale to 5"), [15]);
 }
+
+/// More alarms than a call takes names.
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_all_alarms_is_not_answered_by_some() {
+    let mut catalogue = CATALOGUE.to_owned();
+    for number in 0..40 {
+        catalogue += &format!("  other-{number}: {{handler: etl.s3-load, deployment: s3-load}}\n");
+    }
+    let world = World::new();
+    let _running = start_with(&world, OURS, &catalogue);
+    world.until(2).await;
+    assert_eq!(world.times("describe"), [0, 0], "123 alarms");
+    // Not confirmed: CloudWatch may know of it in a moment.
+    world.send(vec![message("early", "demo-s3-load-in", "ALARM", 2)]);
+    world.until(4).await;
+    world.breach("r1", 4);
+    world.until(16).await;
+    assert_eq!(world.times("describe"), [0, 0, 2, 4, 15, 15]);
+}

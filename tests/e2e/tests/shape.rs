@@ -47,7 +47,11 @@ async fn a_table_of_another_shape_empties_nothing() {
         // A good one says that it is the files: they are set aside, and it is said.
         target.land(&[GOOD]).await;
         let execution = world.start_execution(name, &target.input()).await;
-        assert_eq!(world.failed(&execution, LONG).await, "Load.Failed", "{name}");
+        assert_eq!(
+            world.failed(&execution, LONG).await,
+            "Load.Failed",
+            "{name}"
+        );
         assert!(target.keys("incoming").await.is_empty(), "{name}");
         assert_eq!(target.keys("failed").await.len(), 12, "{name}");
         assert!(target.keys("leases").await.is_empty(), "{name}");

@@ -7,6 +7,7 @@ mod handler;
 mod heartbeat;
 mod limits;
 mod report;
+mod share;
 mod span;
 
 use std::convert::Infallible;
@@ -38,6 +39,8 @@ pub(crate) struct Received {
     attempt: Option<Attempt>,
     /// What the handler gets, or why the input is none.
     task: Result<ActivityTask, ActivityError>,
+    /// The bytes that its cause may have, where others are carried beside it.
+    cause: Option<usize>,
     slot: Arc<Slot>,
 }
 
@@ -70,6 +73,7 @@ impl Received {
             context,
         });
         Self {
+            cause: share::of(&raw.input),
             token: raw.token,
             attempt,
             task,

@@ -161,6 +161,25 @@ async fn failures_have_their_names() {
     assert!(cause.contains("no luck"), "{cause}");
 }
 
+/// A state that is carried together has 256 KiB, and each its share.
+#[tokio::test(start_paused = true)]
+async fn a_cause_is_cut_to_its_share_of_the_state() {
+    for (siblings, want) in [
+        ("", 30_000),
+        (r#","siblings":1"#, 30_000),
+        (r#","siblings":100"#, 850),
+    ] {
+        let input = format!(
+            r#"{{"stepfleet":{{"execution":"e","state":"s","entered":"2026-01-01T00:00:00Z"{siblings}}},"input":1}}"#
+        );
+        let failed = report_of(&input, options(), |_, _| async {
+            Err(ActivityError::poison(Area::LOAD, "x".repeat(30_000)))
+        });
+        let (_, cause) = failed.await.expect_err("failed");
+        assert_eq!(cause.len(), want, "{siblings}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_timeout_drops_the_handler_at_its_time() {
     let fake = Fake::default();

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use serde::de::value::SeqDeserializer;
 use serde::de::{self, Deserialize, DeserializeSeed, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::Value;
@@ -111,14 +110,6 @@ impl Reader<'_> {
     }
 }
 
-impl<'de> IntoDeserializer<'de, TypeFault> for Reader<'de> {
-    type Deserializer = Self;
-
-    fn into_deserializer(self) -> Self {
-        self
-    }
-}
-
 impl<'de> de::Deserializer<'de> for Reader<'de> {
     type Error = TypeFault;
 
@@ -134,7 +125,7 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
             },
             // A scalar is never one of these: the tree has its own lists and maps.
             Kind::Scalar(Value::Array(_) | Value::Object(_)) => visitor.visit_unit(),
-            Kind::List(items) => visitor.visit_seq(SeqDeserializer::new(items.iter().map(Reader))),
+            Kind::List(items) => visitor.visit_seq(Items(items.iter())),
             Kind::Map(entries) => visitor.visit_map(Entries {
                 left: entries.iter(),
                 value: None,
@@ -179,6 +170,29 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string
         bytes byte_buf unit unit_struct seq tuple tuple_struct map struct
         identifier ignored_any
+    }
+}
+
+/// The items of a list, one after the other.
+struct Items<'a>(std::slice::Iter<'a, Node>);
+
+impl<'de> de::SeqAccess<'de> for Items<'de> {
+    type Error = TypeFault;
+
+    /// What is wrong with an item as a whole is said at its own place.
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, TypeFault> {
+        let Some(node) = self.0.next() else {
+            return Ok(None);
+        };
+        let reader = Reader(node);
+        reader.place(seed.deserialize(reader)).map(Some)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.0.len())
     }
 }
 

@@ -88,7 +88,9 @@ impl<S: ObjectStore, W: Warehouse, M: Signals> Loader<S, W, M> {
             .warehouse
             .ledger(input.table.id(), &input.bucket, &batch.keys())
             .await?;
-        rows.retain(|row| batch.files.iter().any(|file| is_of(row, file)));
+        rows.retain(|row| {
+            !batch.before.has(row) && batch.files.iter().any(|file| is_of(row, file))
+        });
         if rows.iter().any(|row| row.batch_id != batch.id) {
             let cause =
                 "another load took some of these files; the next attempt goes on without them";

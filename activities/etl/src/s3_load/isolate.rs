@@ -7,6 +7,7 @@ use crate::outside::{Object, ObjectStore};
 use crate::s3_load::batch::Batch;
 use crate::s3_load::commit::Ended;
 use crate::s3_load::failed::Reject;
+use crate::s3_load::grouping::Group;
 use crate::s3_load::input::LoadInput;
 use crate::s3_load::judge::Tried;
 use crate::s3_load::loader::{Loader, Run};
@@ -37,17 +38,23 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
     pub(crate) async fn isolate(
         &self,
         run: &mut Run<'_>,
-        mut groups: Vec<Vec<Object>>,
+        mut groups: Vec<Group>,
     ) -> Result<Isolated, ActivityError> {
         let dt = self.clock.now().strftime("%Y-%m-%d").to_string();
         let mut result = Isolated::default();
         let mut attempts = 0;
-        groups.retain(|group| !group.is_empty());
+        groups.retain(|group| !group.files.is_empty());
         while attempts < self.config.isolate_attempts
             && let Some(group) = groups.pop()
         {
             attempts += 1;
-            let batch = Batch::new(run.input, group, dt.clone());
+            let batch = Batch::new(run.input, group.files, dt.clone())
+                .packed(group.codec)
+                .again(&run.before);
+            let packed = |files| Group {
+                files,
+                codec: batch.codec,
+            };
             let doing = format!("loading {} files, COPY {attempts}", batch.files.len());
             run.context.progress.set(doing);
             self.write(&batch).await?;
@@ -59,11 +66,11 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
                 Ended::Bad(rejects) => {
                     let good = without(&batch.files, &rejects);
                     result.tried.rejects.extend(rejects);
-                    groups.extend((!good.is_empty()).then_some(good));
+                    groups.extend((!good.is_empty()).then_some(good).map(packed));
                 }
                 Ended::Unexplained(error) => {
                     let rest = self.narrow(&batch, &error, &mut result.tried).await?;
-                    groups.extend(rest);
+                    groups.extend(rest.into_iter().map(packed));
                 }
             }
         }

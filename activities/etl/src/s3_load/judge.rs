@@ -11,6 +11,7 @@ use crate::s3_load::failed::{self, Filed, Reject};
 use crate::s3_load::input::LoadInput;
 use crate::s3_load::keys::FAILED;
 use crate::s3_load::loader::{Loader, Run, Settled};
+use crate::s3_load::names;
 use crate::s3_load::signals::Signals;
 
 /// For so long a file in `failed/` speaks of those that fail after it.
@@ -254,7 +255,7 @@ impl Open {
             self.named.len() + self.nameless.len(),
             failed::places(&here)
         );
-        Some(ActivityError::named(SHAPE, Class::Permanent, cause))
+        Some(ActivityError::named(names::SHAPE, Class::Permanent, cause))
     }
 
     fn too_many(&self) -> Option<ActivityError> {
@@ -266,6 +267,3 @@ impl Open {
         many.then(|| ActivityError::poison(Area::LOAD, cause))
     }
 }
-
-/// All have failed alike: the table is of another shape than the files.
-const SHAPE: &str = "Load.Shape";

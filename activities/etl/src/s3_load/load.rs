@@ -29,25 +29,30 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
             warehouse: &self.warehouse,
         };
         let (files, untried) = run.lease.suspects().order(&run.tally.waiting);
-        let (leftovers, fresh) = self.split(input, &files).await?;
-        run.tally.loaded(&leftovers);
-        let chosen = select::select(&fresh, self.config.max_files, self.config.max_bytes);
+        let split = self.split(input, &files).await?;
+        let swept_rows = split.loaded();
+        run.tally.loaded(&swept_rows);
+        run.before = split.before;
+        let chosen = select::select(&split.fresh, self.config.max_files, self.config.max_bytes);
         // Those that have failed before come last, and by themselves.
         let tried = &files[untried..];
         let (again, first) = chosen.into_iter().partition(|file| tried.contains(file));
         // What has come of the others judges a file that fails without a reason:
         // so they stay until it is gone, whatever happens in between.
-        let isolated = self.isolate(run, vec![again, first]).await;
+        let isolated = match self.grouped_in_turn(input, [again, first]).await {
+            Ok(groups) => self.isolate(run, groups).await,
+            Err(error) => Err(error),
+        };
         let (mut isolated, failure) = match isolated {
             Ok(isolated) => (isolated, None),
             Err(error) => (Isolated::default(), Some(error)),
         };
         let rows = isolated.rows();
         run.tally.loaded(&rows);
-        isolated.tried.loaded += leftovers.len() as u64;
+        isolated.tried.loaded += split.leftovers.len() as u64;
         let settled = self.settle(run, isolated.tried).await;
         run.context.progress.set("moving files");
-        let swept = finisher.finish(&leftovers, &mut run.lease).await;
+        let swept = finisher.finish(&swept_rows, &mut run.lease).await;
         let done = finisher.finish(&rows, &mut run.lease).await;
         let failed = failure.map_or(settled, Err)?;
         let ((_, swept), (count, moved)) = (swept?, done?);
@@ -58,6 +63,7 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
             batch_id: isolated.loaded.into_iter().next().map(|(id, _)| id),
             moved: swept + moved,
             failed,
+            already: split.already.len() as u64,
             ..LoadOutput::default()
         })
     }

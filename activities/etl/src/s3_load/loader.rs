@@ -7,14 +7,17 @@ use stepfleet_activity::{ActivityError, Class, Clock, TaskContext};
 
 use crate::outside::parts::CopyLimits;
 use crate::outside::{Object, ObjectStore};
+use crate::s3_load::batch::Before;
 use crate::s3_load::config::{LoadConfig, OnFailed};
 use crate::s3_load::failed::SetAside;
 use crate::s3_load::finish::Mover;
 use crate::s3_load::input::{LoadInput, LoadOutput};
 use crate::s3_load::keys::FAILED;
 use crate::s3_load::lease::{Lease, Terms};
-use crate::s3_load::select;
+use crate::s3_load::names;
+use crate::s3_load::select::{self, Ignored, Listed};
 use crate::s3_load::signals::Signals;
+use crate::s3_load::split::Split;
 use crate::s3_load::warehouse::{Ledger, LedgerRow};
 
 /// The loader over any outside.
@@ -32,6 +35,7 @@ pub(crate) struct Loader<S, W, N> {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) waiting: Vec<Object>,
+    pub(crate) ignored: Ignored,
     /// How many it has tried and could not load.
     failed: u64,
     /// Where those that it has set aside are bad.
@@ -65,6 +69,8 @@ pub(crate) struct Run<'a> {
     pub(crate) context: &'a TaskContext,
     pub(crate) lease: Lease,
     pub(crate) tally: &'a mut Tally,
+    /// What the ledger has of files that are to be loaded again.
+    pub(crate) before: Before,
 }
 
 impl Run<'_> {
@@ -96,6 +102,7 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
                     context,
                     lease,
                     tally: &mut tally,
+                    before: Before::default(),
                 };
                 let result = load(&mut run).await;
                 run.lease.release(&self.store).await;
@@ -127,9 +134,11 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
             .await;
         match listed {
             Ok(listed) => {
-                let waiting = select::files(input, listed);
+                let Listed { files, ignored } = select::sort(input, listed);
+                ignored.log(input.table.id());
                 let tally = Tally {
-                    waiting,
+                    waiting: files,
+                    ignored,
                     ..Tally::default()
                 };
                 Ok((lease.map_err(ActivityError::from), tally))
@@ -150,13 +159,16 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
         tally: &Tally,
         result: Result<LoadOutput, ActivityError>,
     ) -> Result<LoadOutput, ActivityError> {
-        let mut waiting = select::unprocessed(&tally.waiting, self.clock.now());
+        let now = self.clock.now();
+        let mut waiting = select::unprocessed(&tally.waiting, &tally.ignored, now);
         waiting.failed = tally.failed;
         if let Err(error) = self.signals.publish(input.table.id(), waiting).await {
             tracing::warn!(%error, "the metrics were not published");
         }
         let output = LoadOutput {
             remaining: waiting.files,
+            ignored: tally.ignored.count,
+            ignored_key: tally.ignored.example.clone(),
             ..result?
         };
         match self.config.on_failed {
@@ -190,9 +202,6 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
     }
 }
 
-/// Files were set aside, and all others loaded.
-const FAILED_FILES: &str = "Load.Failed";
-
 /// What is said once all that could be loaded is loaded.
 fn failed_files(input: &LoadInput, output: &LoadOutput, tally: &Tally) -> ActivityError {
     let cause = format!(
@@ -204,7 +213,7 @@ fn failed_files(input: &LoadInput, output: &LoadOutput, tally: &Tally) -> Activi
         output.remaining,
         tally.places
     );
-    ActivityError::named(FAILED_FILES, Class::Poison, cause)
+    ActivityError::named(names::FAILED, Class::Poison, cause)
 }
 
 /// What somebody answers who finds the table held.
@@ -222,15 +231,15 @@ impl<S: ObjectStore, W: Ledger, N: Signals> Loader<S, W, N> {
         &self,
         input: &LoadInput,
         files: &[Object],
-    ) -> Result<(Vec<LedgerRow>, Vec<Object>), ActivityError> {
+    ) -> Result<Split, ActivityError> {
         let now = self.clock.now();
         let settled: Vec<&Object> = files
             .iter()
             .filter(|object| select::settled(object, now, self.config.settle))
             .collect();
-        let (mut leftovers, mut fresh) = (Vec::new(), Vec::new());
+        let mut split = Split::default();
         for window in settled.chunks(self.config.max_files) {
-            if fresh.len() >= self.config.max_files {
+            if split.fresh.len() >= self.config.max_files {
                 break;
             }
             let keys: Vec<String> = window.iter().map(|object| object.key.clone()).collect();
@@ -238,14 +247,16 @@ impl<S: ObjectStore, W: Ledger, N: Signals> Loader<S, W, N> {
                 .warehouse
                 .ledger(input.table.id(), &input.bucket, &keys)
                 .await?;
+            // After the answer: who was slow to give it makes nothing look as if
+            // it had come again.
+            let read = self.clock.now();
             for object in window {
-                match rows.iter().find(|row| is_of(row, object)) {
-                    Some(row) => leftovers.push(row.clone()),
-                    None => fresh.push((*object).clone()),
-                }
+                let rows = rows.iter().filter(|row| is_of(row, object));
+                split.add(object, rows.collect(), input.reload, read);
             }
         }
-        Ok((leftovers, fresh))
+        split.log(input.table.id());
+        Ok(split)
     }
 }
 

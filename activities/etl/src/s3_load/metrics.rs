@@ -13,8 +13,28 @@ const NAMESPACE: &str = "stepfleet";
 /// How many files wait in `incoming/`.
 const UNPROCESSED_FILES: &str = "UnprocessedFiles";
 
+/// How many bytes these have.
+const UNPROCESSED_BYTES: &str = "UnprocessedBytes";
+/// For how long the oldest of them waits.
+const OLDEST_AGE: &str = "OldestAgeSeconds";
 /// How many files a run could not load.
 const FAILED_FILES: &str = "FailedFiles";
+
+/// How many keys of `incoming/` are not taken.
+const IGNORED_FILES: &str = "IgnoredFiles";
+/// How many messages a trigger could not work on.
+const REJECTED_MESSAGES: &str = "RejectedMessages";
+
+/// All of them.
+#[cfg(test)]
+pub(crate) const ALL: [&str; 6] = [
+    UNPROCESSED_FILES,
+    UNPROCESSED_BYTES,
+    OLDEST_AGE,
+    FAILED_FILES,
+    IGNORED_FILES,
+    REJECTED_MESSAGES,
+];
 
 /// The CloudWatch client that the loader is given.
 pub(crate) type Client = aws_sdk_cloudwatch::Client;
@@ -43,14 +63,19 @@ pub(crate) async fn publish(client: &Client, table: &str, waiting: Unprocessed) 
             waiting.files as f64,
         ))
         .metric_data(datum(
-            "UnprocessedBytes",
+            UNPROCESSED_BYTES,
             StandardUnit::Bytes,
             waiting.bytes as f64,
         ))
         .metric_data(datum(
-            "OldestAgeSeconds",
+            OLDEST_AGE,
             StandardUnit::Seconds,
             waiting.oldest_seconds,
+        ))
+        .metric_data(datum(
+            IGNORED_FILES,
+            StandardUnit::Count,
+            waiting.ignored as f64,
         ))
         .metric_data(datum(
             FAILED_FILES,
@@ -71,7 +96,7 @@ pub(crate) async fn publish(client: &Client, table: &str, waiting: Unprocessed) 
 pub(crate) async fn publish_rejected(client: &Client, activity: &str, count: u64) -> Answer<()> {
     let dimension = Dimension::builder().name("Activity").value(activity);
     let datum = MetricDatum::builder()
-        .metric_name("RejectedMessages")
+        .metric_name(REJECTED_MESSAGES)
         .dimensions(dimension.build())
         .unit(StandardUnit::Count)
         .value(count as f64);

@@ -33,12 +33,14 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
     async fn load_one_by_one(&self, run: &mut Run<'_>) -> Result<LoadOutput, ActivityError> {
         let input = run.input;
         let (files, untried) = run.lease.suspects().order(&run.tally.waiting);
-        let (leftovers, fresh) = self.split(input, &files).await?;
-        run.tally.loaded(&leftovers);
-        let moved = self.mover(input).moves(&leftovers, &mut run.lease).await?;
-        let chosen = select::select(&fresh, self.config.max_files, self.config.max_bytes);
+        let split = self.split(input, &files).await?;
+        let swept = split.loaded();
+        run.tally.loaded(&swept);
+        run.before = split.before;
+        let moved = self.mover(input).moves(&swept, &mut run.lease).await?;
+        let chosen = select::select(&split.fresh, self.config.max_files, self.config.max_bytes);
         let mut found = Found::default();
-        found.tried.loaded = leftovers.len() as u64;
+        found.tried.loaded = split.leftovers.len() as u64;
         found.tried.again = files[untried..].to_vec();
         let failure = self.each(run, chosen, &mut found).await.err();
         let Found { mut output, tried } = found;
@@ -48,6 +50,7 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
             None => tried,
         };
         output.moved += moved;
+        output.already = split.already.len() as u64;
         let settled = self.settle(run, tried).await;
         output.failed = failure.map_or(settled, Err)?;
         Ok(output)
@@ -65,7 +68,7 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
         for file in files {
             run.lease.keep(&self.store).await?;
             run.context.progress.set(format!("loading {}", file.key));
-            let batch = Batch::new(input, vec![file.clone()], dt.clone());
+            let batch = Batch::new(input, vec![file.clone()], dt.clone()).again(&run.before);
             if let Some(rows) = self.one(&batch, &file, found).await? {
                 let row = row(&batch, &file);
                 run.tally.loaded(std::slice::from_ref(&row));
@@ -143,5 +146,6 @@ fn row(batch: &Batch, file: &Object) -> LedgerRow {
         dt: batch.dt.clone(),
         bytes: file.size,
         verified: true,
+        age: std::time::Duration::ZERO,
     }
 }

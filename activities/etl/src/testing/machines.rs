@@ -251,6 +251,38 @@ async fn an_execution_of_many_loads_says_which_failed_and_how() {
     machines.local.stop().await;
 }
 
+/// Two hundred loads that fail with all that a cause takes, each cut by its worker.
+#[tokio::test]
+async fn many_long_causes_fit_into_the_state() {
+    let mut machines = Machines::start().await;
+    let table = |at: usize| format!("public.a_rather_long_name_of_a_table_{at}");
+    let load = |at| json!({"bucket": "land", "prefix": format!("tables/{at}/"), "table": table(at), "format": "csv"});
+    let loads: Vec<Value> = (0..200).map(load).collect();
+    let execution = machines.execution("all", json!({})).await;
+    let planned = json!({"loads": loads, "idle": 0});
+    machines.answer("all", |_| Ok(planned.clone())).await;
+    for _ in 0..loads.len() {
+        let poll = json!({"activityArn": format!("{ARN}:activity:f-load")});
+        let task = machines.call("GetActivityTask", poll).await;
+        let input: Value =
+            serde_json::from_str(task["input"].as_str().expect("an input")).expect("JSON");
+        assert_eq!(input["stepfleet"]["siblings"], 200);
+        // As the worker's share says.
+        let cause = "x".repeat(100_000 / 200 - 150);
+        let fail =
+            json!({"taskToken": task["taskToken"], "error": "Load.Permanent", "cause": cause});
+        machines.call("SendTaskFailure", fail).await;
+    }
+    let (status, error, cause) = machines.ended(&execution).await;
+    assert_eq!(
+        (status.as_str(), error.as_str()),
+        ("FAILED", "Load.Permanent"),
+        "{cause}"
+    );
+    assert!(cause.starts_with(&table(0)), "{cause}");
+    machines.local.stop().await;
+}
+
 /// A constant on a Fail state would stand where the reason belongs.
 #[test]
 fn no_machine_ends_with_a_name_of_its_own() {

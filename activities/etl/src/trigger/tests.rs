@@ -76,7 +76,7 @@ impl World {
     }
 
     fn trigger(&self) -> Inner<Self, Self, Self> {
-        let load = json!({"bucket": "land", "prefix": "p/", "table": "public.t", "format": "csv"});
+        let load = json!({"bucket": "land", "prefix": "p/", "table": "public.t", "format": "csv", "match": "*.csv"});
         let load = serde_json::from_value(load).expect("a load");
         Inner {
             queue: self.clone(),

@@ -12,6 +12,8 @@ use serde_json::Value;
 use stepfleet_activity::catalogue::{Activity, WarehouseTarget, not_one_of, read_config};
 use stepfleet_activity::{Catalogue, ConfigFault};
 
+use crate::outside::deleting::ConditionalDelete;
+use crate::s3_load::HANDLER;
 use crate::s3_load::input::LoadInput;
 use crate::s3_load::table::Dialect;
 use standing::{RawTrigger, RawWatch};
@@ -122,6 +124,9 @@ struct RawConfig {
     /// How a batch comes into Redshift: by statements, or by a stored procedure.
     #[serde(default)]
     commit: Commit,
+    /// What the bucket's store does otherwise than S3.
+    #[serde(default)]
+    s3: RawS3,
     /// How far a run goes to find bad files and to load the rest.
     #[serde(default)]
     isolate: RawIsolate,
@@ -138,6 +143,16 @@ struct RawConfig {
     trigger: Option<RawTrigger>,
     /// Alarms about what waits, for each table of `loads`: `etl-worker setup` makes them.
     watch: Option<RawWatch>,
+}
+
+/// What a store does otherwise than S3.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawS3 {
+    /// How an object is deleted only if it is the one that is meant: by the store,
+    /// or, where that knows no DELETE with If-Match, by HEAD before it.
+    #[serde(default)]
+    conditional_delete: ConditionalDelete,
 }
 
 /// How far a run goes to find bad files.
@@ -205,6 +220,8 @@ pub struct LoadConfig {
     pub lease: Duration,
     /// How a batch comes into Redshift.
     pub commit: Commit,
+    /// How objects are deleted.
+    pub conditional_delete: ConditionalDelete,
     /// COPYs in one run at most.
     pub isolate_attempts: u32,
     /// How a run ends that has set bad files aside.
@@ -271,6 +288,7 @@ impl LoadConfig {
         }
         Ok(Self {
             commit: raw.commit,
+            conditional_delete: raw.s3.conditional_delete,
             isolate_attempts: raw.isolate.attempts,
             on_failed: raw.on_failed,
             notify,
@@ -360,6 +378,27 @@ pub(crate) fn check(activity: &Activity, catalogue: &Catalogue) -> Result<(), Ve
     let known = catalogue.warehouses.keys().map(String::as_str);
     let named = ("warehouse", config.warehouse.as_str());
     Err(vec![not_one_of("warehouse", named, known)])
+}
+
+/// How objects below a prefix are deleted: as its loader says, or, where no load of
+/// the catalogue is about it, as the most careful of the loaders.
+pub fn conditional_delete(catalogue: &Catalogue, bucket: &str, prefix: &str) -> ConditionalDelete {
+    let activities = catalogue.activities.values();
+    let loaders = activities.filter(|activity| activity.handler == HANDLER);
+    let configs = loaders.filter_map(|activity| LoadConfig::of(catalogue, activity).ok());
+    let configs: Vec<LoadConfig> = configs.collect();
+    let about = |config: &&LoadConfig| {
+        let mut loads = config.loads.iter();
+        loads.any(|load| load.bucket == bucket && load.prefix == prefix)
+    };
+    let any = || {
+        let mut ways = configs.iter().map(|config| config.conditional_delete);
+        ways.find(|way| *way == ConditionalDelete::Head)
+    };
+    let own = configs.iter().find(about);
+    own.map(|config| config.conditional_delete)
+        .or_else(any)
+        .unwrap_or_default()
 }
 
 fn fault(path: &str, message: String) -> ConfigFault {
@@ -487,6 +526,57 @@ mod tests {
             LoadConfig::read(&json!({"warehouse": "main", "max_flies": 3})).expect_err("typo");
         assert_eq!(faults[0].path, "max_flies");
         assert_eq!(faults[0].suggestion.as_deref(), Some("max_files"));
+    }
+
+    #[test]
+    fn what_a_load_may_not_say_is_refused_with_its_path() {
+        let load = |more: &Value| {
+            let mut load = json!({"bucket": "land", "table": "public.t", "format": "csv"});
+            let fields = load.as_object_mut().expect("an object");
+            fields.extend(more.as_object().expect("an object").clone());
+            load
+        };
+        for (more, path, says) in [
+            (
+                json!({"match": ["*", "[a"]}),
+                "loads[0].match[1]",
+                "found `[a`",
+            ),
+            (
+                json!({"reload": true}),
+                "loads[0].reload",
+                "one execution alone",
+            ),
+            (
+                json!({"gzip": true, "compression": "zstd"}),
+                "loads[0].gzip",
+                "both",
+            ),
+            (
+                json!({"format": "json", "header": true}),
+                "loads[0].header",
+                "csv",
+            ),
+        ] {
+            let config = json!({"warehouse": "main", "loads": [load(&more)]});
+            let faults = LoadConfig::read(&config).expect_err("refused");
+            assert_eq!((faults.len(), faults[0].path.as_str()), (1, path), "{more}");
+            assert!(faults[0].message.contains(says), "{:?}", faults[0]);
+        }
+        let config = json!({"warehouse": "main", "s3": {"conditional_delete": "no"}});
+        let faults = LoadConfig::read(&config).expect_err("refused");
+        assert_eq!(faults[0].path, "s3.conditional_delete");
+        assert!(faults[0].message.contains("if-match, head"), "{faults:?}");
+        // What only Redshift reads.
+        for (more, path) in [
+            (json!({"compression": "lzop"}), "loads[0].compression"),
+            (json!({"format": "json"}), "loads[0].format"),
+        ] {
+            let said: LoadInput = serde_json::from_value(load(&more)).expect("an input");
+            standing::checked(vec![said.clone()], Dialect::Redshift).expect("fine");
+            let faults = standing::checked(vec![said], Dialect::Postgres).expect_err("refused");
+            assert_eq!(faults[0].path, path);
+        }
     }
 
     #[test]

@@ -220,7 +220,7 @@ impl Target<'_> {
         body: Bytes,
         errors: &mut Vec<ErrorDetail>,
     ) -> Result<u64, LoadError> {
-        let body = source::unpacked(body, self.job.command.gzip)
+        let body = source::unpacked(body, self.job.command.packing)
             .map_err(|message| self.unreadable(file, message))?;
         // "error_count or greater", of which 0 allows none either.
         let limit = self.job.command.max_errors.max(1);

@@ -53,6 +53,17 @@ impl Default for Rules {
     }
 }
 
+/// How all files are packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// GZIP.
+    Gzip,
+    /// BZIP2.
+    Bzip2,
+    /// ZSTD.
+    Zstd,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Layout {
     Csv,
@@ -69,7 +80,7 @@ pub(super) struct Options {
     escape: bool,
     pub(super) ignore_header: Option<u64>,
     pub(super) manifest: bool,
-    pub(super) gzip: bool,
+    pub(super) packing: Option<Packing>,
     pub(super) rules: Rules,
     pub(super) max_errors: usize,
     pub(super) no_load: bool,
@@ -101,7 +112,6 @@ impl Options {
     fn flag(&mut self, name: &str) -> bool {
         let flag = match name {
             "MANIFEST" => &mut self.manifest,
-            "GZIP" => &mut self.gzip,
             "NOLOAD" => &mut self.no_load,
             "REMOVEQUOTES" => &mut self.remove_quotes,
             "ESCAPE" => &mut self.escape,
@@ -130,6 +140,10 @@ impl Options {
                 let ignore_case = json_option(cursor)?;
                 self.layout(Layout::Json { ignore_case })?;
             }
+            "GZIP" => self.pack(Packing::Gzip)?,
+            "BZIP2" => self.pack(Packing::Bzip2)?,
+            "ZSTD" => self.pack(Packing::Zstd)?,
+            "LZOP" => return Err("COPY LZOP is not here: only GZIP, BZIP2 and ZSTD".to_owned()),
             "IGNOREHEADER" => self.ignore_header = Some(cursor.number_of(name)?),
             "DELIMITER" => self.delimiter = Some(character(name, &cursor.text_of(name)?)?),
             "QUOTE" => self.quote = Some(character(name, &cursor.text_of(name)?)?),
@@ -156,6 +170,13 @@ impl Options {
     fn layout(&mut self, layout: Layout) -> Result<(), String> {
         if self.layout.replace(layout).is_some() {
             return Err("COPY names its format twice".to_owned());
+        }
+        Ok(())
+    }
+
+    fn pack(&mut self, packing: Packing) -> Result<(), String> {
+        if self.packing.replace(packing).is_some() {
+            return Err("COPY names its compression twice".to_owned());
         }
         Ok(())
     }

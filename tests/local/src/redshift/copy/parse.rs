@@ -1,6 +1,6 @@
 //! Reads a COPY command.
 
-use super::options::{Options, Rules};
+use super::options::{Options, Packing, Rules};
 use super::token::{Kind, Token, tokens};
 
 /// Where the data or the manifest is.
@@ -64,7 +64,8 @@ pub(crate) struct CopyCommand {
     /// Whether the source is a manifest and not a prefix.
     pub(crate) manifest: bool,
     pub(crate) format: Format,
-    pub(crate) gzip: bool,
+    /// How all files are packed, if they are.
+    pub(crate) packing: Option<Packing>,
     /// Lines to skip at the head of each file.
     pub(crate) ignore_header: u64,
     pub(crate) rules: Rules,
@@ -114,7 +115,7 @@ pub(crate) fn parse(sql: &str) -> Option<Result<CopyCommand, String>> {
                 source,
                 manifest: options.manifest,
                 format: options.format()?,
-                gzip: options.gzip,
+                packing: options.packing,
                 ignore_header: options.ignore_header.unwrap_or(0),
                 rules: options.rules,
                 max_errors: options.max_errors,
@@ -217,7 +218,7 @@ mod tests {
             },
             manifest: false,
             format: CSV,
-            gzip: false,
+            packing: None,
             ignore_header: 0,
             rules: Rules::default(),
             max_errors: 0,
@@ -330,7 +331,7 @@ mod tests {
                 key: "it's".to_owned(),
             },
             manifest: true,
-            gzip: true,
+            packing: Some(Packing::Gzip),
             ..plain()
         };
         assert_eq!(wanted.bare_table(), "T x");
