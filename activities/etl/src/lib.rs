@@ -4,6 +4,7 @@
 mod batch;
 mod call;
 mod cancel;
+mod column;
 mod commit;
 mod config;
 mod failed;
@@ -37,6 +38,7 @@ mod trigger;
 
 use stepfleet_activity::{CancelSafety, HandlerSpec};
 
+pub use column::{ColumnName, ColumnNameError};
 pub use config::{Commit, LoadConfig, Notify, SetUpError, TriggerConfig, WatchConfig};
 pub use input::{Format, LoadInput, LoadOutput};
 pub use load::{Clients, S3Load};

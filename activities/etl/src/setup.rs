@@ -90,7 +90,8 @@ impl fmt::Display for SetupStep {
             ),
             Step::Procedure(name, warehouse) => write!(
                 formatter,
-                "create or replace procedure stepfleet.load_batch in warehouse {name}, database {}",
+                "create or replace procedure {} in warehouse {name}, database {}",
+                sql::PROCEDURE,
                 warehouse.database
             ),
         }

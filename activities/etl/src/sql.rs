@@ -8,6 +8,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::batch::Batch;
+use crate::column;
 use crate::input::{Format, LoadInput};
 
 /// Which statement of [`load`] is the COPY into the target.
@@ -16,6 +17,11 @@ pub(crate) const COPY: usize = 4;
 /// The files of the batch, for the length of its transaction. A table that all
 /// loads share would be locked by the first write to it until the commit.
 const STAGING: &str = "stepfleet_batch";
+
+/// The procedure that [`procedure`] makes. The number is that of its arguments'
+/// meaning: a worker of before goes on calling the one that it knows, beside this
+/// one, and a new one never passes an old one what it does not take.
+pub(crate) const PROCEDURE: &str = "stepfleet.load_batch_2";
 
 /// How many locks there are: with `CREATE SCHEMA` and the ledger they fit into
 /// one batch, which takes 40 statements.
@@ -64,7 +70,7 @@ pub(crate) fn call(batch: &Batch, copy_role: Option<&str>) -> Vec<String> {
     let arguments = [
         batch.id.clone(),
         input.table.sql(),
-        columns(input),
+        column::list(&input.columns),
         format!("s3://{}/{}", input.bucket, batch.list_key()),
         format!("s3://{}/{}", input.bucket, batch.manifest_key()),
         format(input),
@@ -74,7 +80,7 @@ pub(crate) fn call(batch: &Batch, copy_role: Option<&str>) -> Vec<String> {
     let arguments = arguments.map(|argument| literal(&argument));
     vec![
         format!("LOCK TABLE {}", lock(input.table.id())),
-        format!("CALL stepfleet.load_batch({})", arguments.join(", ")),
+        format!("CALL {PROCEDURE}({})", arguments.join(", ")),
     ]
 }
 
@@ -83,6 +89,7 @@ pub(crate) fn call(batch: &Batch, copy_role: Option<&str>) -> Vec<String> {
 pub(crate) fn procedure() -> String {
     include_str!("load_batch.sql")
         .trim_end()
+        .replace("${PROCEDURE}", PROCEDURE)
         .replace("${FILE}", FILE)
 }
 
@@ -109,20 +116,12 @@ fn copy(batch: &Batch, copy_role: Option<&str>) -> String {
     format!(
         "COPY {}{} FROM 's3://{}/{}' IAM_ROLE {} MANIFEST {}",
         input.table.sql(),
-        columns(input),
+        column::list(&input.columns),
         input.bucket,
         batch.manifest_key(),
         role(copy_role),
         format(input)
     )
-}
-
-/// ` (a, b)`, or nothing.
-fn columns(input: &LoadInput) -> String {
-    if input.columns.is_empty() {
-        return String::new();
-    }
-    format!(" ({})", input.columns.join(", "))
 }
 
 /// `FORMAT CSV IGNOREHEADER 1 GZIP`.
@@ -136,8 +135,9 @@ fn format(input: &LoadInput) -> String {
     format!("FORMAT {format}{gzip}")
 }
 
+/// A backslash means something in Redshift's literals.
 fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
 /// The catalogue has no say in quoting: a quote in an ARN is doubled.
@@ -229,12 +229,12 @@ mod tests {
     #[test]
     fn the_copy_says_what_the_input_says() {
         let one = batch(
-            r#"{"bucket": "land", "prefix": "p/", "table": "public.t", "format": "csv", "header": true, "gzip": true, "columns": ["a", "b"]}"#,
+            r#"{"bucket": "land", "prefix": "p/", "table": "public.t", "format": "csv", "header": true, "gzip": true, "columns": ["a", "DESC"]}"#,
         );
         assert_eq!(
             load(&one, Some("arn:x"))[COPY],
             format!(
-                "COPY \"public\".\"t\" (a, b) FROM 's3://land/p/manifests/{}.json' IAM_ROLE 'arn:x' MANIFEST FORMAT CSV IGNOREHEADER 1 GZIP",
+                "COPY \"public\".\"t\" (\"a\", \"desc\") FROM 's3://land/p/manifests/{}.json' IAM_ROLE 'arn:x' MANIFEST FORMAT CSV IGNOREHEADER 1 GZIP",
                 one.id
             )
         );
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn the_call_says_what_the_copy_says() {
-        let input = r#"{"bucket": "land", "prefix": "p/", "table": "public.t", "format": "json", "gzip": true, "columns": ["a", "b"]}"#;
+        let input = r#"{"bucket": "land", "prefix": "p/", "table": "public.t", "format": "json", "gzip": true, "columns": ["a", "DESC"]}"#;
         let batch = batch(input);
         let id = &batch.id;
         let [lock, call] = call(&batch, Some("arn:'x")).try_into().expect("two");
@@ -258,11 +258,11 @@ mod tests {
         assert_eq!(
             call,
             format!(
-                "CALL stepfleet.load_batch('{id}', '\"public\".\"t\"', ' (a, b)', 's3://land/p/manifests/{id}.files.json', 's3://land/p/manifests/{id}.json', 'FORMAT JSON ''auto'' GZIP', '''arn:''''x''', '2026-01-02')"
+                "CALL stepfleet.load_batch_2('{id}', '\"public\".\"t\"', ' (\"a\", \"desc\")', 's3://land/p/manifests/{id}.files.json', 's3://land/p/manifests/{id}.json', 'FORMAT JSON ''auto'' GZIP', '''arn:''''x''', '2026-01-02')"
             )
         );
         let made = procedure();
-        assert!(made.starts_with("CREATE OR REPLACE PROCEDURE stepfleet.load_batch("));
+        assert!(made.starts_with("CREATE OR REPLACE PROCEDURE stepfleet.load_batch_2("));
         assert!(made.contains(FILE) && !made.contains("${"), "{made}");
     }
 

@@ -236,7 +236,7 @@ fn the_sql_of_a_warehouse_is_printed_for_those_who_run_it_by_hand() {
         "CREATE SCHEMA IF NOT EXISTS stepfleet;",
         "CREATE TABLE IF NOT EXISTS stepfleet.ledger (",
         "CREATE TABLE IF NOT EXISTS stepfleet.lock_31 (",
-        "CREATE OR REPLACE PROCEDURE stepfleet.load_batch(",
+        "CREATE OR REPLACE PROCEDURE stepfleet.load_batch_2(",
         "$load_batch$ LANGUAGE plpgsql;",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use serde::de::value::SeqDeserializer;
 use serde::de::{self, Deserialize, DeserializeSeed, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::Value;
@@ -134,7 +133,7 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
             },
             // A scalar is never one of these: the tree has its own lists and maps.
             Kind::Scalar(Value::Array(_) | Value::Object(_)) => visitor.visit_unit(),
-            Kind::List(items) => visitor.visit_seq(SeqDeserializer::new(items.iter().map(Reader))),
+            Kind::List(items) => visitor.visit_seq(Items(items.iter())),
             Kind::Map(entries) => visitor.visit_map(Entries {
                 left: entries.iter(),
                 value: None,
@@ -179,6 +178,27 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string
         bytes byte_buf unit unit_struct seq tuple tuple_struct map struct
         identifier ignored_any
+    }
+}
+
+/// The items of a list, one after the other. What an item's own type refuses after
+/// it was read has the item's place, not the list's.
+struct Items<'a>(std::slice::Iter<'a, Node>);
+
+impl<'de> de::SeqAccess<'de> for Items<'de> {
+    type Error = TypeFault;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, TypeFault> {
+        let reader = self.0.next().map(Reader);
+        let read = reader.map(|reader| reader.place(seed.deserialize(reader)));
+        read.transpose()
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.0.len())
     }
 }
 

@@ -82,7 +82,7 @@ pub enum Commit {
     /// Statements of the loader's own, in one transaction.
     #[default]
     Transaction,
-    /// `CALL stepfleet.load_batch(...)`, which `etl-worker setup` makes.
+    /// `CALL stepfleet.load_batch_2(...)`, which `etl-worker setup` makes.
     Procedure,
 }
 

@@ -20,6 +20,7 @@ use tokio_postgres::{Error, Transaction};
 
 use crate::batch::Batch;
 use crate::call::{CallError, chain};
+use crate::column;
 use crate::input::{Format, LoadInput};
 use crate::outside::{Answer, BadFile, FileOutcome, FileTarget, Ledger, LedgerRow, Object};
 pub(crate) use connect::Postgres;
@@ -194,10 +195,7 @@ fn copy(input: &LoadInput) -> Answer<String> {
         let reason = "PostgreSQL takes CSV: the format json is for Redshift".to_owned();
         return Err(refused("load a file", reason));
     }
-    let columns = match input.columns.as_slice() {
-        [] => String::new(),
-        columns => format!(" ({})", columns.join(", ")),
-    };
+    let columns = column::list(&input.columns);
     Ok(format!(
         "COPY {}{columns} FROM STDIN (FORMAT csv, HEADER {})",
         input.table.sql(),

@@ -21,8 +21,8 @@ fn the_copy_says_what_the_input_says() {
             "COPY \"public\".\"t\" FROM STDIN (FORMAT csv, HEADER false)",
         ),
         (
-            json!({"header": true, "gzip": true, "columns": ["a", "b"]}),
-            "COPY \"public\".\"t\" (a, b) FROM STDIN (FORMAT csv, HEADER true)",
+            json!({"header": true, "gzip": true, "columns": ["a", "DESC"]}),
+            "COPY \"public\".\"t\" (\"a\", \"desc\") FROM STDIN (FORMAT csv, HEADER true)",
         ),
     ] {
         assert_eq!(copy(&input(&more)).expect("a COPY"), want);
