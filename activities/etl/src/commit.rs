@@ -13,6 +13,7 @@ use crate::lease::Lease;
 use crate::load::{Loader, is_of};
 use crate::outside::{Description, LedgerRow, Object, ObjectStore, Signals, State, Warehouse};
 use crate::redshift::{self, FIRST_PAUSE};
+use crate::sql;
 
 /// How a batch ended.
 #[derive(Debug)]
@@ -185,6 +186,10 @@ impl<S: ObjectStore, W: Warehouse, M: Signals> Loader<S, W, M> {
             (_, None) => ("the warehouse gave no reason", Class::Permanent),
         };
         let cause = format!("batch {} was not loaded: {reason}", batch.id);
+        if reason.contains(sql::PROCEDURE) && reason.contains("does not exist") {
+            let cause = format!("{cause}; `etl-worker setup` makes it");
+            return Err(ActivityError::permanent(Area::LOAD, cause));
+        }
         let error = ActivityError::new(Area::LOAD, class, cause);
         if ended.state == State::Failed && class == Class::Permanent {
             return Ok(Ended::Unexplained(error));

@@ -7,16 +7,21 @@ use stepfleet_activity::catalogue::read_config;
 use stepfleet_activity::{ActivityError, Class, ConfigFault, names};
 
 use crate::column::ColumnName;
+use crate::formats::{self, Header, Options};
 use crate::table::{Dialect, TableName};
 
 /// How the files are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Format {
     /// Comma-separated values; keys end in `.csv`.
     Csv,
-    /// JSON lines; keys end in `.json` or `.jsonl`.
+    /// Fields between delimiters, without quotes; keys end in `.txt` or `.tsv`.
+    Text,
+    /// JSON objects, one after the other; keys end in `.json` or `.jsonl`.
     Json,
+    /// Fields of fixed widths; keys end in `.txt`.
+    FixedWidth,
 }
 
 /// The input of `etl.s3-load`.
@@ -35,9 +40,10 @@ pub struct LoadInput {
     pub table: TableName,
     /// How the files are written.
     pub format: Format,
-    /// Whether each CSV file begins with a line of names.
-    #[serde(default)]
-    pub header: bool,
+    /// Whether each file begins with a line of names: `match` (or true) finds each
+    /// field's column by them, `skip` passes over the line.
+    #[serde(default, skip_serializing_if = "Header::is_none")]
+    pub header: Header,
     /// Whether the files are gzipped; their keys then end in `.gz`.
     #[serde(default)]
     pub gzip: bool,
@@ -46,6 +52,9 @@ pub struct LoadInput {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub columns: Vec<ColumnName>,
+    /// What the format leaves open; see the table of formats.
+    #[serde(default, skip_serializing_if = "Options::is_empty")]
+    pub options: Options,
 }
 
 /// The output of `etl.s3-load`.
@@ -122,18 +131,29 @@ impl LoadInput {
                 faults.push(fault(&format!("columns[{at}]"), column.name(), &allowed));
             }
         }
+        faults.extend(self.options.faults());
+        faults.extend(formats::faults_on(self, None));
         faults
     }
 
-    /// As a warehouse reads its names.
-    pub(crate) fn on(mut self, dialect: Dialect) -> Result<Self, ConfigFault> {
-        let table = self.table.on(dialect);
-        self.table = table.map_err(|error| ConfigFault::new("table", error.to_string()))?;
+    /// As a warehouse reads its names, if it has all that is said.
+    pub(crate) fn on(mut self, dialect: Dialect) -> Result<Self, Vec<ConfigFault>> {
+        let mut faults = formats::faults_on(&self, Some(dialect));
         for (at, column) in self.columns.iter().enumerate() {
-            let fits = column.fits(dialect);
-            fits.map_err(|error| ConfigFault::new(format!("columns[{at}]"), error.to_string()))?;
+            let fault = column.fits(dialect).err();
+            let fault =
+                fault.map(|error| ConfigFault::new(format!("columns[{at}]"), error.to_string()));
+            faults.extend(fault);
         }
-        Ok(self)
+        match self.table.clone().on(dialect) {
+            Ok(table) => self.table = table,
+            Err(error) => faults.push(ConfigFault::new("table", error.to_string())),
+        }
+        if faults.is_empty() {
+            Ok(self)
+        } else {
+            Err(faults)
+        }
     }
 
     /// A key in one of the loader's folders.
@@ -151,7 +171,9 @@ impl LoadInput {
         };
         match self.format {
             Format::Csv => plain.ends_with(".csv"),
+            Format::Text => plain.ends_with(".txt") || plain.ends_with(".tsv"),
             Format::Json => plain.ends_with(".json") || plain.ends_with(".jsonl"),
+            Format::FixedWidth => plain.ends_with(".txt"),
         }
     }
 }
@@ -217,11 +239,11 @@ mod tests {
         let cases = [
             (
                 json!({"format": "csw"}),
-                "input.format: found `csw`; allowed are: csv, json",
+                "input.format: found `csw`; allowed are: csv, text, json, fixed_width",
             ),
             (
                 json!({"format": 7}),
-                "input.format: found `7`; allowed are: csv, json",
+                "input.format: found `7`; allowed are: csv, text, json, fixed_width",
             ),
             (
                 json!({"table": "t"}),
@@ -237,7 +259,7 @@ mod tests {
             ),
             (
                 json!({"header": "yes"}),
-                "input.header: found the text `yes`, allowed is a boolean",
+                "input.header: found `yes`; allowed are match (or true), skip, none (or false)",
             ),
             (
                 json!({"columns": ["a", "b\"c"]}),

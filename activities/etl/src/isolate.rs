@@ -6,6 +6,7 @@ use stepfleet_activity::{ActivityError, Area, TaskContext};
 use crate::batch::Batch;
 use crate::commit::Ended;
 use crate::failed::{self, Reject};
+use crate::forms::{self, Group, Looked};
 use crate::input::LoadInput;
 use crate::lease::Lease;
 use crate::load::Loader;
@@ -60,18 +61,23 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
     pub(crate) async fn isolate(
         &self,
         (input, leftovers): (&LoadInput, &[LedgerRow]),
-        files: Vec<Object>,
+        looked: Looked,
         (lease, context): (&mut Lease, &TaskContext),
     ) -> Result<Isolated, ActivityError> {
         let dt = self.clock.now().strftime("%Y-%m-%d").to_string();
-        let mut result = Isolated::default();
-        let mut groups = Vec::from_iter((!files.is_empty()).then_some(files));
+        let mut result = Isolated {
+            rejects: looked.rejects,
+            suspects: looked.suspects,
+            ..Isolated::default()
+        };
+        let mut groups = looked.groups;
+        groups.reverse();
         let mut attempts = 0;
         while attempts < self.config.isolate_attempts
             && let Some(group) = groups.pop()
         {
             attempts += 1;
-            let batch = Batch::new(input, group, dt.clone());
+            let batch = Batch::new(&group.input, group.files, dt.clone());
             let doing = format!("loading {} files, COPY {attempts}", batch.files.len());
             context.progress.set(doing);
             self.write(&batch).await?;
@@ -80,11 +86,18 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
                 Ended::Bad(rejects) => {
                     let good = without(&batch.files, &rejects);
                     result.rejects.extend(rejects);
-                    groups.extend((!good.is_empty()).then_some(good));
+                    groups.extend(part(&batch, good));
                 }
                 Ended::Unexplained(error) => {
+                    // Where the load names the columns, they are its own fault.
+                    let judged = input.columns.is_empty();
+                    let unknown = forms::unknown_column(&batch.input, error.cause());
+                    if let Some(bad) = unknown.filter(|_| judged) {
+                        result.rejects.extend(forms::all_at_fault(&batch, &bad));
+                        continue;
+                    }
                     let rest = self.narrow(&batch, &error, &mut result).await?;
-                    groups.extend(rest);
+                    groups.extend(rest.into_iter().filter_map(|files| part(&batch, files)));
                 }
             }
         }
@@ -142,6 +155,12 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
         }
         Ok(!suspects.is_empty())
     }
+}
+
+/// Some of a batch's files: what they are alike in, they still are.
+fn part(batch: &Batch, files: Vec<Object>) -> Option<Group> {
+    let input = batch.input.clone();
+    (!files.is_empty()).then_some(Group { input, files })
 }
 
 fn without(files: &[Object], rejects: &[Reject]) -> Vec<Object> {

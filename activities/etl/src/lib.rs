@@ -9,6 +9,8 @@ mod commit;
 mod config;
 mod failed;
 mod finish;
+mod formats;
+mod forms;
 mod input;
 mod isolate;
 mod keys;
@@ -40,6 +42,7 @@ use stepfleet_activity::{CancelSafety, HandlerSpec};
 
 pub use column::{ColumnName, ColumnNameError};
 pub use config::{Commit, LoadConfig, Notify, SetUpError, TriggerConfig, WatchConfig};
+pub use formats::{Encoding, Header, Options};
 pub use input::{Format, LoadInput, LoadOutput};
 pub use load::{Clients, S3Load};
 pub use plan_loads::{PlanInput, PlanOutput, S3Plan};

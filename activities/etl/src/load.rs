@@ -98,7 +98,7 @@ impl S3Load {
         input: LoadInput,
         context: TaskContext,
     ) -> Result<LoadOutput, ActivityError> {
-        let on = |dialect| input.on(dialect).map_err(|fault| bad_input(vec![fault]));
+        let on = |dialect| input.on(dialect).map_err(bad_input);
         match &self.loader {
             Kind::Redshift(loader) => loader.run(&on(Dialect::Redshift)?, &context).await,
             Kind::Postgres(loader) => {
@@ -276,9 +276,10 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
         let (leftovers, fresh) = self.split(input, &tally.waiting).await?;
         tally.loaded(&leftovers);
         let chosen = plan::select(&fresh, self.config.max_files, self.config.max_bytes);
+        let looked = self.look(input, chosen, context).await?;
         // What has come of the others judges a file that fails without a reason:
         // so they stay until it is gone, whatever happens in between.
-        let result = self.isolate((input, &leftovers), chosen, (lease, context));
+        let result = self.isolate((input, &leftovers), looked, (lease, context));
         let result = result.await;
         let (isolated, failure) = match result {
             Ok(isolated) => (isolated, None),

@@ -92,6 +92,12 @@ pub(crate) trait ObjectStore: Clone + Send + Sync + 'static {
     fn list(&self, bucket: &str, prefix: &str) -> impl Future<Output = Answer<Vec<Object>>> + Send;
     /// The body and the ETag.
     fn get(&self, at: At<'_>) -> impl Future<Output = Answer<Option<(Vec<u8>, String)>>> + Send;
+    /// The first bytes, so many at most, and the ETag.
+    fn beginning(
+        &self,
+        at: At<'_>,
+        most: usize,
+    ) -> impl Future<Output = Answer<Option<(Vec<u8>, String)>>> + Send;
     /// Writes, if the precondition holds; the answer is the new ETag.
     fn put(
         &self,

@@ -56,19 +56,12 @@ impl ObjectStore for Client {
     }
 
     async fn get(&self, at: At<'_>) -> Answer<Option<(Vec<u8>, String)>> {
-        let what = || format!("read {}", url(at));
-        let got = match self.get_object().bucket(at.bucket).key(at.key).send().await {
-            Ok(got) => got,
-            Err(error) if status(&error) == Some(404) => return Ok(None),
-            Err(error) => return Err(failed(what(), &error)),
-        };
-        let etag = bare(got.e_tag().unwrap_or_default());
-        let body = got.body.collect().await.map_err(|error| CallError {
-            what: what(),
-            reason: error.to_string(),
-            class: Class::Transient,
-        })?;
-        Ok(Some((body.to_vec(), etag)))
+        read(self, at, None).await
+    }
+
+    async fn beginning(&self, at: At<'_>, most: usize) -> Answer<Option<(Vec<u8>, String)>> {
+        let last = most.saturating_sub(1);
+        read(self, at, Some(format!("bytes=0-{last}"))).await
     }
 
     async fn put(
@@ -215,6 +208,27 @@ impl ObjectStore for Client {
             }
         }
     }
+}
+
+async fn read(
+    client: &Client,
+    at: At<'_>,
+    range: Option<String>,
+) -> Answer<Option<(Vec<u8>, String)>> {
+    let what = || format!("read {}", url(at));
+    let get = client.get_object().bucket(at.bucket).key(at.key);
+    let got = match get.set_range(range).send().await {
+        Ok(got) => got,
+        Err(error) if status(&error) == Some(404) => return Ok(None),
+        Err(error) => return Err(failed(what(), &error)),
+    };
+    let etag = bare(got.e_tag().unwrap_or_default());
+    let body = got.body.collect().await.map_err(|error| CallError {
+        what: what(),
+        reason: error.to_string(),
+        class: Class::Transient,
+    })?;
+    Ok(Some((body.to_vec(), etag)))
 }
 
 /// Gives up what a worker that died has begun for this key: parts that nobody

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::batch::Batch;
 use crate::column;
-use crate::input::{Format, LoadInput};
+use crate::formats;
 
 /// Which statement of [`load`] is the COPY into the target.
 pub(crate) const COPY: usize = 4;
@@ -73,7 +73,7 @@ pub(crate) fn call(batch: &Batch, copy_role: Option<&str>) -> Vec<String> {
         column::list(&input.columns),
         format!("s3://{}/{}", input.bucket, batch.list_key()),
         format!("s3://{}/{}", input.bucket, batch.manifest_key()),
-        format(input),
+        formats::how(input),
         role(copy_role),
         batch.dt.clone(),
     ];
@@ -120,19 +120,8 @@ fn copy(batch: &Batch, copy_role: Option<&str>) -> String {
         input.bucket,
         batch.manifest_key(),
         role(copy_role),
-        format(input)
+        formats::how(input)
     )
-}
-
-/// `FORMAT CSV IGNOREHEADER 1 GZIP`.
-fn format(input: &LoadInput) -> String {
-    let format = match (input.format, input.header) {
-        (Format::Csv, true) => "CSV IGNOREHEADER 1",
-        (Format::Csv, false) => "CSV",
-        (Format::Json, _) => "JSON 'auto'",
-    };
-    let gzip = if input.gzip { " GZIP" } else { "" };
-    format!("FORMAT {format}{gzip}")
 }
 
 /// A backslash means something in Redshift's literals.
@@ -220,6 +209,7 @@ pub(crate) fn mark_verified(files: u64, rows: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::input::LoadInput;
 
     fn batch(input: &str) -> Batch {
         let input: LoadInput = serde_json::from_str(input).expect("an input");
@@ -240,7 +230,9 @@ mod tests {
         );
         let two = batch(r#"{"bucket": "land", "table": "public.t", "format": "json"}"#);
         let statements = load(&two, None);
-        assert!(statements[COPY].ends_with("IAM_ROLE default MANIFEST FORMAT JSON 'auto'"));
+        assert!(statements[COPY].ends_with(
+            "IAM_ROLE default MANIFEST FORMAT JSON 'auto ignorecase' TIMEFORMAT 'auto'"
+        ));
         assert!(statements[0].starts_with("LOCK"), "before anything is read");
         assert!(
             statements[COPY - 1].starts_with("SELECT 1 / "),
@@ -258,7 +250,7 @@ mod tests {
         assert_eq!(
             call,
             format!(
-                "CALL stepfleet.load_batch_2('{id}', '\"public\".\"t\"', ' (\"a\", \"desc\")', 's3://land/p/manifests/{id}.files.json', 's3://land/p/manifests/{id}.json', 'FORMAT JSON ''auto'' GZIP', '''arn:''''x''', '2026-01-02')"
+                "CALL stepfleet.load_batch_2('{id}', '\"public\".\"t\"', ' (\"a\", \"desc\")', 's3://land/p/manifests/{id}.files.json', 's3://land/p/manifests/{id}.json', 'FORMAT JSON ''auto ignorecase'' TIMEFORMAT ''auto'' GZIP', '''arn:''''x''', '2026-01-02')"
             )
         );
         let made = procedure();

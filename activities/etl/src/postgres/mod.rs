@@ -4,7 +4,8 @@ mod connect;
 #[cfg(test)]
 mod live;
 mod login;
-mod records;
+mod reader;
+mod target;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -20,11 +21,11 @@ use tokio_postgres::{Error, Transaction};
 
 use crate::batch::Batch;
 use crate::call::{CallError, chain};
-use crate::column;
-use crate::input::{Format, LoadInput};
+use crate::formats::RecordFault;
+use crate::input::LoadInput;
 use crate::outside::{Answer, BadFile, FileOutcome, FileTarget, Ledger, LedgerRow, Object};
 pub(crate) use connect::Postgres;
-use records::Records;
+use reader::Reader;
 
 /// How much goes to the server in one message.
 const CHUNK: usize = 1 << 20;
@@ -98,19 +99,22 @@ impl FileTarget for Postgres {
             Ok(body) => body,
             Err(reason) => return Ok(FileOutcome::Bad(nowhere(url, reason))),
         };
-        let copy = copy(&batch.input)?;
         let mut client = self.connect().await?;
         let begun = client.transaction().await;
         let transaction = begun.map_err(|error| failed("begin a load", &error))?;
-        let loaded = match once(&transaction, (batch, file), (&copy, body)).await {
+        let loaded = match once(&transaction, (batch, file), body).await {
             Ok(Some(sent)) if sent.records == sent.rows => sent.rows,
             // What was not committed ends with its connection.
             Ok(Some(sent)) => return Ok(FileOutcome::Bad(nowhere(url, sent.differ()))),
             Ok(None) => return Ok(FileOutcome::Already),
             // The transaction ends with its connection.
-            Err(error) => {
+            Err(Stop::File(fault)) => return Ok(FileOutcome::Bad(at(url, fault))),
+            Err(Stop::Server(error, line)) => {
                 return match error.as_db_error().and_then(|error| bad(&url, error)) {
-                    Some(bad) => Ok(FileOutcome::Bad(bad)),
+                    Some(bad) => Ok(FileOutcome::Bad(BadFile {
+                        line: line.map_or(bad.line, |line| line.to_string()),
+                        ..bad
+                    })),
                     None => Err(failed(format!("load {url}"), &error)),
                 };
             }
@@ -142,12 +146,32 @@ impl Sent {
     }
 }
 
+/// Why a file's rows are not in.
+enum Stop {
+    /// What its reader says of it.
+    File(RecordFault),
+    /// What the server says, and the line of the file that it is about.
+    Server(Error, Option<u64>),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Server(error, None)
+    }
+}
+
+impl From<RecordFault> for Stop {
+    fn from(fault: RecordFault) -> Self {
+        Self::File(fault)
+    }
+}
+
 /// The file's row first, and its rows if nobody else has it; gives their number.
 async fn once(
     transaction: &Transaction<'_>,
     (batch, file): (&Batch, &Object),
-    (copy, body): (&str, Bytes),
-) -> Result<Option<Sent>, Error> {
+    body: Bytes,
+) -> Result<Option<Sent>, Stop> {
     let input = &batch.input;
     let bytes = i64::try_from(file.size).unwrap_or(i64::MAX);
     let noted = transaction
@@ -167,40 +191,48 @@ async fn once(
     if noted == 0 {
         return Ok(None);
     }
-    let sink = transaction.copy_in::<_, Bytes>(copy).await?;
-    let mut sink = std::pin::pin!(sink);
-    let mut records = Records::default();
-    for piece in body.chunks(CHUNK) {
-        // Why the server takes no more is in its answer, not in the send.
-        if sink.send(records.pass(piece).into()).await.is_err() {
-            break;
+    let target = target::of(transaction, input, &body).await?;
+    let mut reader = Reader::new(input, target.columns);
+    let sent = send(transaction, (&target.copy, body), &mut reader).await;
+    let sent = sent.map_err(|stop| match stop {
+        Stop::Server(error, _) => {
+            let place = error.as_db_error().and_then(|error| bad("", error));
+            let line = place.and_then(|bad| bad.line.parse().ok());
+            let line = line.map(|line| reader.line(line));
+            Stop::Server(error, line)
         }
-    }
-    let (rest, records) = records.finish();
-    // Likewise.
-    let _ = sink.send(rest.into()).await;
-    let rows = sink.finish().await?;
-    let records = records.saturating_sub(u64::from(input.header));
+        file => file,
+    })?;
+    let rows = sent.rows;
     let count = i64::try_from(rows).unwrap_or(i64::MAX);
     let (table, bucket) = (input.table.id(), &input.bucket);
     transaction
         .execute(COUNT, &[&table, bucket, &file.key, &file.etag, &count])
         .await?;
-    Ok(Some(Sent { records, rows }))
+    Ok(Some(sent))
 }
 
-/// All that stands in this text is on an allow-list ([`LoadInput`]).
-fn copy(input: &LoadInput) -> Answer<String> {
-    if input.format != Format::Csv {
-        let reason = "PostgreSQL takes CSV: the format json is for Redshift".to_owned();
-        return Err(refused("load a file", reason));
+async fn send(
+    transaction: &Transaction<'_>,
+    (copy, body): (&str, Bytes),
+    reader: &mut Reader,
+) -> Result<Sent, Stop> {
+    let sink = transaction.copy_in::<_, Bytes>(copy).await?;
+    let mut sink = std::pin::pin!(sink);
+    for piece in body.chunks(CHUNK) {
+        // Why the server takes no more is in its answer, not in the send.
+        if sink.send(reader.pass(piece)?.into()).await.is_err() {
+            return Ok(Sent {
+                records: 0,
+                rows: sink.finish().await?,
+            });
+        }
     }
-    let columns = column::list(&input.columns);
-    Ok(format!(
-        "COPY {}{columns} FROM STDIN (FORMAT csv, HEADER {})",
-        input.table.sql(),
-        input.header
-    ))
+    let (rest, records) = reader.finish()?;
+    // Likewise.
+    let _ = sink.send(rest.into()).await;
+    let rows = sink.finish().await?;
+    Ok(Sent { records, rows })
 }
 
 fn unpacked(input: &LoadInput, body: Vec<u8>) -> Result<Bytes, String> {
@@ -236,6 +268,15 @@ fn bad(url: &str, error: &DbError) -> Option<BadFile> {
         column.unwrap_or_default().clone_into(&mut bad.column);
     }
     Some(bad)
+}
+
+/// Where the reader has found it.
+fn at(file: String, fault: RecordFault) -> BadFile {
+    BadFile {
+        line: fault.line.to_string(),
+        column: fault.column,
+        ..nowhere(file, fault.reason)
+    }
 }
 
 fn nowhere(file: String, reason: String) -> BadFile {

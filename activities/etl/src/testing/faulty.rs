@@ -111,6 +111,15 @@ impl ObjectStore for Faulty {
         self.call("get", |world| world.get(at)).await
     }
 
+    async fn beginning(&self, at: At<'_>, most: usize) -> Answer<Option<(Vec<u8>, String)>> {
+        let beginning = |world: &World| {
+            let (mut body, etag) = world.get(at)?;
+            body.truncate(most);
+            Some((body, etag))
+        };
+        self.call("beginning", beginning).await
+    }
+
     async fn put(
         &self,
         at: At<'_>,

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Loads a file of this content into `public.one`.
-async fn one(target: &Postgres, header: bool, body: &[u8]) -> Answer<FileOutcome> {
+async fn one(target: &Postgres, skip: bool, body: &[u8]) -> Answer<FileOutcome> {
     let content: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
     let file = Object {
         key: format!("incoming/{}.csv", crate::batch::digest(&[&content])),
@@ -11,6 +11,7 @@ async fn one(target: &Postgres, header: bool, body: &[u8]) -> Answer<FileOutcome
         size: 8,
         modified: jiff::Timestamp::UNIX_EPOCH,
     };
+    let header = if skip { "skip" } else { "none" };
     let input = input(&json!({"table": "public.one", "header": header}));
     let batch = Batch::new(&input, vec![file], "2026-01-01".to_owned());
     target.load(&batch, body.to_vec()).await
