@@ -4,7 +4,7 @@ use stepfleet_activity::Class;
 
 use super::faulty::{Dies, execution, run_with, tick};
 use super::world::{World, lock};
-use crate::outside::Unprocessed;
+use crate::s3_load::signals::Unprocessed;
 
 const ODD: [&str; 6] = [
     "a b.csv",

@@ -6,8 +6,8 @@ use tokio::time::{Duration, Instant};
 
 use super::faulty::{Dies, execution, run_with, tick};
 use super::world::{World, lock};
-use crate::lease::LEASE;
 use crate::outside::{At, PutIf};
+use crate::s3_load::lease::LEASE;
 
 const FILE: (&str, &str) = ("a.csv", "1,10\n");
 

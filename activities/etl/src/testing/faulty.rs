@@ -9,16 +9,20 @@ use stepfleet_activity::{ActivityError, Attempt, Class, Clock as _, TaskContext}
 use tokio::sync::Notify;
 
 use super::world::{World, input, lock};
-use crate::batch::Batch;
-use crate::call::CallError;
-use crate::load::Loader;
-use crate::outside::{
-    Answer, At, BadFile, Conditional, Description, FileOutcome, FileTarget, Ledger, LedgerRow,
-    Loaded, Notice, Object, ObjectStore, Part, PutIf, Signals, Statement, To, Unprocessed, Upload,
-    Warehouse,
+use crate::LoadConfig;
+use crate::LoadInput;
+use crate::LoadOutput;
+use crate::outside::call::CallError;
+use crate::outside::data_api::Statement;
+use crate::outside::parts::CopyLimits;
+use crate::outside::sns::Notice;
+use crate::outside::{Answer, At, Conditional, Object, ObjectStore, Part, PutIf, To, Upload};
+use crate::s3_load::batch::Batch;
+use crate::s3_load::loader::Loader;
+use crate::s3_load::signals::{Signals, Unprocessed};
+use crate::s3_load::warehouse::{
+    BadFile, Description, FileOutcome, FileTarget, Ledger, LedgerRow, Loaded, Warehouse,
 };
-use crate::parts::CopyLimits;
-use crate::{LoadConfig, LoadInput, LoadOutput};
 
 /// When the worker dies, if it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,10 +2,10 @@
 
 use super::faulty::{Dies, Faulty, execution, run_with, tick, until_death};
 use super::world::{Way, World, lock};
-use crate::keys;
 use crate::outside::Answer;
-use crate::parts::CopyLimits;
-use crate::reprocess::{Fate, Reprocess, Reprocessed, Run};
+use crate::outside::parts::CopyLimits;
+use crate::s3_load::keys;
+use crate::s3_load::reprocess::{Fate, Reprocess, Reprocessed, Run};
 
 const NONE: [&str; 0] = [];
 

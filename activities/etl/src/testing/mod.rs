@@ -4,6 +4,7 @@ mod cases;
 mod closed;
 mod crash;
 mod faulty;
+mod headers;
 mod isolation;
 mod long_keys;
 mod machines;

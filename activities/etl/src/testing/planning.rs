@@ -7,10 +7,13 @@ use stepfleet_activity::{ActivityError, Class, Clock as _, TaskContext};
 
 use super::faulty::{Dies, Faulty};
 use super::world::World;
+use crate::LoadConfig;
+use crate::LoadInput;
+use crate::PlanInput;
+use crate::PlanOutput;
 use crate::outside::{At, PutIf};
-use crate::plan_loads::Planner;
-use crate::table::Dialect;
-use crate::{LoadConfig, LoadInput, PlanInput, PlanOutput};
+use crate::s3_load::table::Dialect;
+use crate::s3_plan::Planner;
 
 fn load(prefix: &str) -> LoadInput {
     let load = json!({"bucket": "land", "prefix": prefix, "table": format!("public.{}", &prefix[..1]), "format": "csv"});

@@ -3,8 +3,8 @@
 use super::faulty::{Dies, Faulty, tick, until_death};
 use super::world::{World, lock};
 use crate::outside::Answer;
-use crate::parts::CopyLimits;
-use crate::reprocess::{Fate, Reprocess, Reprocessed, Run};
+use crate::outside::parts::CopyLimits;
+use crate::s3_load::reprocess::{Fate, Reprocess, Reprocessed, Run};
 
 /// The longer one goes in parts.
 const FAILED: [(&str, &str); 2] = [

@@ -6,8 +6,8 @@ use stepfleet_activity::{Class, Clock as _};
 use super::faulty::{Dies, Run, execution, run_of};
 use super::world::{Way, World, lock};
 use crate::LoadInput;
-use crate::batch::Batch;
-use crate::table::Dialect;
+use crate::s3_load::batch::Batch;
+use crate::s3_load::table::Dialect;
 
 const FILES: [(&str, &str); 2] = [("a.csv", "1,1\n"), ("b.csv", "2,2\n3,3\n")];
 

@@ -11,11 +11,11 @@ use stepfleet_activity::{Class, Clock as _, VirtualClock};
 
 use super::statements::Db;
 use crate::LoadInput;
-use crate::call::CallError;
-use crate::keys;
-use crate::outside::{
-    Answer, At, Conditional, Notice, Object, Part, PutIf, To, Unprocessed, Upload,
-};
+use crate::outside::call::CallError;
+use crate::outside::sns::Notice;
+use crate::outside::{Answer, At, Conditional, Object, Part, PutIf, To, Upload};
+use crate::s3_load::keys;
+use crate::s3_load::signals::Unprocessed;
 
 /// What happens in the world just before a call takes effect.
 type Hook = Box<dyn FnOnce(&World) + Send>;

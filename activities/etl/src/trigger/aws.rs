@@ -6,9 +6,9 @@ use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
 use stepfleet_activity::Class;
 
 use super::{Message, Queue, Starter};
-use crate::call::{CallError, failed};
 use crate::outside::Answer;
-use crate::states;
+use crate::outside::call::{CallError, failed};
+use crate::outside::states;
 
 /// The clients that a trigger works with.
 #[derive(Debug, Clone)]

@@ -16,9 +16,9 @@ use stepfleet_activity::catalogue::Activity;
 use stepfleet_activity::{Catalogue, Clock, SystemClock};
 use tokio::time::{Instant, sleep_until};
 
-use crate::config::{LoadConfig, SetUpError};
-use crate::input::LoadInput;
 use crate::outside::Answer;
+use crate::s3_load::config::{LoadConfig, SetUpError};
+use crate::s3_load::input::LoadInput;
 pub use aws::TriggerClients;
 use aws::{Sqs, StateMachine};
 use event::Said;

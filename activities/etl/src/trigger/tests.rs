@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use stepfleet_activity::{Class, Clock as _, VirtualClock};
 
 use super::{Inner, Message, Pending, Queue, Starter};
-use crate::call::CallError;
 use crate::outside::Answer;
+use crate::outside::call::CallError;
 
 const SETTLE: Duration = Duration::from_secs(10);
 const WINDOW: Duration = Duration::from_secs(30);

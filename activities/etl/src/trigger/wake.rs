@@ -11,8 +11,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::event::Arrival;
-use crate::batch::digest;
-use crate::input::LoadInput;
+use crate::s3_load::batch::digest;
+use crate::s3_load::input::LoadInput;
 
 /// How far the clocks of S3 and ours may be apart.
 const SKEW: Duration = Duration::from_secs(2);

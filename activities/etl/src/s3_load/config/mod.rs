@@ -1,0 +1,492 @@
+//! The loader's settings in the catalogue: as written, and as checked.
+
+mod overlap;
+pub(crate) mod standing;
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use stepfleet_activity::catalogue::{Activity, WarehouseTarget, not_one_of, read_config};
+use stepfleet_activity::{Catalogue, ConfigFault};
+
+use crate::s3_load::input::LoadInput;
+use crate::s3_load::table::Dialect;
+use standing::{RawTrigger, RawWatch};
+pub use standing::{TriggerConfig, WatchConfig};
+
+/// A settings object that cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum SetUpError {
+    /// The config is not the handler's.
+    #[error("activities.{activity}.config: {faults}")]
+    Config {
+        /// The activity's name in the catalogue.
+        activity: String,
+        /// All faults, in a line.
+        faults: String,
+    },
+    /// This machine lacks what the way to a PostgreSQL needs.
+    #[error("activity {activity}: {reason}")]
+    Postgres {
+        /// The activity's name in the catalogue.
+        activity: String,
+        /// What: the variable with the password, or CAs to trust.
+        reason: String,
+    },
+    /// The config names a warehouse that the catalogue does not have.
+    #[error(
+        "activities.{activity}.config.warehouse: there is no warehouse {warehouse:?}; name one of: {known}"
+    )]
+    UnknownWarehouse {
+        /// The activity's name in the catalogue.
+        activity: String,
+        /// What the config says.
+        warehouse: String,
+        /// What there is.
+        known: String,
+    },
+}
+
+impl SetUpError {
+    pub(crate) fn new(activity: &Activity, faults: &[ConfigFault]) -> Self {
+        let faults: Vec<String> = faults
+            .iter()
+            .map(|fault| format!("{}: {}", fault.path, fault.message))
+            .collect();
+        Self::Config {
+            activity: activity.name.clone(),
+            faults: faults.join("; "),
+        }
+    }
+}
+
+/// A number of bytes: an integer, or a text like `512MB` or `1GiB`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-kind" = "bytes, like 512MB or 1GiB"))]
+#[serde(
+    untagged,
+    expecting = "a number of bytes like 1073741824, 512MB or 1GiB"
+)]
+enum Size {
+    Bytes(u64),
+    Text(String),
+}
+
+/// How a batch comes into Redshift, exactly once in either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Commit {
+    /// Statements of the loader's own, in one transaction.
+    #[default]
+    Transaction,
+    /// `CALL stepfleet.load_batch_2(...)`, which `etl-worker setup` makes.
+    Procedure,
+}
+
+/// `config` of `etl.s3-load`, as it is written.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    /// The name of a warehouse of the catalogue.
+    warehouse: String,
+    /// Files in one load at most.
+    #[serde(default = "default_max_files")]
+    #[schemars(range(min = 1, max = 10_000))]
+    max_files: u64,
+    /// Bytes in one load at most; a single file over it is loaded alone.
+    #[serde(default = "default_max_bytes")]
+    max_bytes: Size,
+    /// How long an object must have been there before it is loaded.
+    #[serde(default = "default_settle")]
+    #[schemars(extend("x-kind" = "duration, 0s to 1day"))]
+    settle: String,
+    /// For how long a table is held before another load may take over.
+    #[serde(default = "default_lease")]
+    #[schemars(extend("x-kind" = "duration, 5s to 1day"))]
+    lease: String,
+    /// How a batch comes into Redshift: by statements, or by a stored procedure.
+    #[serde(default)]
+    commit: Commit,
+    /// How far a run goes to find bad files and to load the rest.
+    #[serde(default)]
+    isolate: RawIsolate,
+    /// Whom to tell of files that cannot be loaded; nobody unless said.
+    notify: Option<RawNotify>,
+    /// What is always loaded, each as the input of a run: for `trigger`, `watch` and `etl.s3-plan`.
+    #[serde(default)]
+    #[schemars(with = "Vec<LoadInput>")]
+    loads: Vec<Value>,
+    /// What wakes the loader for new files, beside a schedule: `etl-worker trigger`.
+    trigger: Option<RawTrigger>,
+    /// Alarms about what waits, for each table of `loads`: `etl-worker setup` makes them.
+    watch: Option<RawWatch>,
+}
+
+/// How far a run goes to find bad files.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawIsolate {
+    /// COPYs in one run at most. With 1, a bad file stops its batch, and nothing is moved.
+    #[serde(default = "default_attempts")]
+    #[schemars(range(min = 1, max = 1_000))]
+    attempts: u32,
+}
+
+impl Default for RawIsolate {
+    fn default() -> Self {
+        Self {
+            attempts: default_attempts(),
+        }
+    }
+}
+
+/// Whom to tell, and from when on.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawNotify {
+    /// The ARN of an SNS topic. It is told at least once.
+    topic: String,
+    /// From so many files in `failed/` on, whenever one is added.
+    #[serde(default = "default_failed_files")]
+    #[schemars(range(min = 1))]
+    failed_files: u64,
+}
+
+fn default_attempts() -> u32 {
+    20
+}
+fn default_failed_files() -> u64 {
+    1
+}
+fn default_max_files() -> u64 {
+    200
+}
+fn default_max_bytes() -> Size {
+    Size::Text("1GiB".to_owned())
+}
+fn default_settle() -> String {
+    "10s".to_owned()
+}
+fn default_lease() -> String {
+    "5m".to_owned()
+}
+
+/// The loader's settings, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoadConfig {
+    /// The name of a warehouse of the catalogue.
+    pub warehouse: String,
+    /// Files in one load at most.
+    pub max_files: usize,
+    /// Bytes in one load at most.
+    pub max_bytes: u64,
+    /// How long an object must have been there.
+    pub settle: Duration,
+    /// For how long a table is held before another may take over.
+    pub lease: Duration,
+    /// How a batch comes into Redshift.
+    pub commit: Commit,
+    /// COPYs in one run at most.
+    pub isolate_attempts: u32,
+    /// Whom to tell of files that cannot be loaded.
+    pub notify: Option<Notify>,
+    /// What is always loaded.
+    pub loads: Vec<LoadInput>,
+    /// What wakes the loader.
+    pub trigger: Option<TriggerConfig>,
+    /// Alarms about what waits.
+    pub watch: Option<WatchConfig>,
+}
+
+/// Whom to tell of files that cannot be loaded, at least once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Notify {
+    /// The ARN of an SNS topic.
+    pub topic: String,
+    /// From so many files in `failed/` on.
+    pub failed_files: u64,
+}
+
+impl LoadConfig {
+    /// Of an activity whose handler is the loader.
+    pub(crate) fn of(catalogue: &Catalogue, activity: &Activity) -> Result<Self, SetUpError> {
+        let read = Self::read(&activity.config);
+        let read = read.and_then(|config| config.on(catalogue));
+        read.map_err(|faults| SetUpError::new(activity, &faults))
+    }
+
+    /// With the names as its warehouse reads them. Whether there is this warehouse
+    /// is another question.
+    fn on(mut self, catalogue: &Catalogue) -> Result<Self, Vec<ConfigFault>> {
+        if let Some(warehouse) = catalogue.warehouses.get(&self.warehouse) {
+            self.loads = standing::checked(self.loads, Dialect::of(warehouse))?;
+        }
+        Ok(self)
+    }
+
+    /// Reads and checks `config`.
+    ///
+    /// # Errors
+    /// With every fault, each with its path inside `config`.
+    pub fn read(value: &Value) -> Result<Self, Vec<ConfigFault>> {
+        let raw: RawConfig = read_config(value).map_err(|fault| vec![fault])?;
+        let mut faults = Vec::new();
+        let (max_files, max_bytes) = raw.limits(&mut faults);
+        let settle = duration("settle", &raw.settle, Duration::ZERO..=DAY, &mut faults);
+        let least = Duration::from_secs(5);
+        let lease = duration("lease", &raw.lease, least..=DAY, &mut faults);
+        let notify = raw.notify.map(|raw| raw.check(&mut faults));
+        let is_any = !raw.loads.is_empty();
+        let loads = standing::loads(&raw.loads, &mut faults);
+        let trigger = raw.trigger.map(|raw| raw.check(&mut faults));
+        let watch = raw.watch.map(|raw| raw.check(&mut faults));
+        if !is_any && (trigger.is_some() || watch.is_some()) {
+            let message = "found none; `trigger` and `watch` are about these".to_owned();
+            faults.push(fault("loads", message));
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Self {
+            commit: raw.commit,
+            isolate_attempts: raw.isolate.attempts,
+            notify,
+            loads,
+            trigger,
+            watch,
+            warehouse: raw.warehouse,
+            max_files,
+            max_bytes,
+            settle,
+            lease,
+        })
+    }
+}
+
+impl RawConfig {
+    /// What has bounds and no unit: files and bytes at most come of it.
+    fn limits(&self, faults: &mut Vec<ConfigFault>) -> (usize, u64) {
+        let mut say = |path, message| faults.push(fault(path, message));
+        let max_files = usize::try_from(self.max_files).unwrap_or(usize::MAX);
+        if !(1..=10_000).contains(&max_files) {
+            say(
+                "max_files",
+                format!("found {max_files}; allowed is 1 to 10000"),
+            );
+        }
+        let max_bytes = match &self.max_bytes {
+            Size::Bytes(bytes) => Some(*bytes),
+            Size::Text(text) => parse_size(text),
+        };
+        if max_bytes.is_none_or(|bytes| bytes == 0) {
+            let allowed =
+                "allowed is a positive number of bytes, like 1073741824, 512MB or 1GiB".to_owned();
+            say("max_bytes", allowed);
+        }
+        if self.warehouse.is_empty() {
+            let message = "found ``; allowed is the name of a warehouse".to_owned();
+            say("warehouse", message);
+        }
+        let attempts = self.isolate.attempts;
+        if !(1..=1_000).contains(&attempts) {
+            let message = format!("found {attempts}; allowed is 1 to 1000");
+            say("isolate.attempts", message);
+        }
+        (max_files, max_bytes.unwrap_or_default())
+    }
+}
+
+impl RawNotify {
+    fn check(self, faults: &mut Vec<ConfigFault>) -> Notify {
+        arn("notify.topic", &self.topic, "sns", faults);
+        if self.failed_files == 0 {
+            let message = "found 0; allowed is 1 or more".to_owned();
+            faults.push(fault("notify.failed_files", message));
+        }
+        Notify {
+            topic: self.topic,
+            failed_files: self.failed_files,
+        }
+    }
+}
+
+/// The JSON Schema of `config`.
+pub(crate) fn schema() -> Value {
+    schemars::schema_for!(RawConfig).to_value()
+}
+
+/// Whether `config` can be read, its warehouse is one of the catalogue's, and its
+/// loads are nobody else's.
+pub(crate) fn check(activity: &Activity, catalogue: &Catalogue) -> Result<(), Vec<ConfigFault>> {
+    let config = LoadConfig::read(&activity.config)?.on(catalogue)?;
+    if let Some(warehouse) = catalogue.warehouses.get(&config.warehouse) {
+        let postgres = matches!(warehouse.target, WarehouseTarget::Postgres { .. });
+        if postgres && config.commit == Commit::Procedure {
+            let message =
+                "found `procedure`, which is Redshift's; a PostgreSQL gets a transaction a file"
+                    .to_owned();
+            return Err(vec![fault("commit", message)]);
+        }
+        let faults = overlap::with_others(activity, &config, catalogue);
+        return if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(faults)
+        };
+    }
+    let known = catalogue.warehouses.keys().map(String::as_str);
+    let named = ("warehouse", config.warehouse.as_str());
+    Err(vec![not_one_of("warehouse", named, known)])
+}
+
+fn fault(path: &str, message: String) -> ConfigFault {
+    ConfigFault::new(path, message)
+}
+
+/// Whether it is the ARN of something that a service has.
+fn arn(path: &str, text: &str, service: &str, faults: &mut Vec<ConfigFault>) {
+    let parts: Vec<&str> = text.split(':').collect();
+    let fine = matches!(parts.as_slice(), ["arn", partition, of, _, _, name]
+        if partition.starts_with("aws") && *of == service && !name.is_empty());
+    if !fine {
+        let message = format!(
+            "found `{text}`; allowed is an ARN like `arn:aws:{service}:<region>:<account>:<name>`"
+        );
+        faults.push(fault(path, message));
+    }
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn duration(
+    path: &str,
+    text: &str,
+    range: RangeInclusive<Duration>,
+    faults: &mut Vec<ConfigFault>,
+) -> Duration {
+    match humantime::parse_duration(text) {
+        Ok(duration) if range.contains(&duration) => duration,
+        _ => {
+            let least = humantime::format_duration(*range.start());
+            let most = humantime::format_duration(*range.end());
+            faults.push(fault(
+                path,
+                format!(
+                    "found `{text}`; allowed is a duration of {least} to {most}, like 30s or 5m"
+                ),
+            ));
+            Duration::ZERO
+        }
+    }
+}
+
+/// `512MB`, `1 GiB`, `1000`.
+fn parse_size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text
+        .find(|character: char| !character.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        "tib" => 1 << 40,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn sizes_are_numbers_or_texts() {
+        for (text, want) in [
+            ("10", Some(10)),
+            ("512MB", Some(512_000_000)),
+            ("1 GiB", Some(1 << 30)),
+            ("", None),
+            ("1 parsec", None),
+            ("99999999999999999999", None),
+            ("99999999999TiB", None),
+        ] {
+            assert_eq!(parse_size(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_fault_is_said_with_its_path() {
+        let faults = LoadConfig::read(
+            &json!({"warehouse": "", "max_files": 0, "max_bytes": "x", "settle": "soon", "lease": "1s",
+                "isolate": {"attempts": 0}, "notify": {"topic": "alerts", "failed_files": 0},
+                "loads": [{"bucket": "land", "table": "t", "format": "csv"},
+                    {"bucket": "land", "table": "public.t", "format": "csv", "columns": ["a", "A"]},
+                    {"bucket": "land", "table": "public.t", "format": "csw"}],
+                "trigger": {"queue": "events", "debounce": "1h"},
+                "watch": {"topic": "alerts", "for": "90s", "not_falling": "2days"}}),
+        )
+        .expect_err("all wrong");
+        let paths: Vec<_> = faults.iter().map(|fault| fault.path.as_str()).collect();
+        assert_eq!(
+            paths,
+            [
+                "max_files",
+                "max_bytes",
+                "warehouse",
+                "isolate.attempts",
+                "settle",
+                "lease",
+                "notify.topic",
+                "notify.failed_files",
+                "loads[0].table",
+                "loads[1].columns[1]",
+                "loads[2].format",
+                "trigger.queue",
+                "trigger.debounce",
+                "watch.topic",
+                "watch.for",
+                "watch.not_falling"
+            ]
+        );
+        let nothing = json!({"warehouse": "main", "trigger": {"queue": "https://sqs/1/q"}});
+        let faults = LoadConfig::read(&nothing).expect_err("nothing to wake for");
+        assert_eq!(faults[0].path, "loads");
+        let faults =
+            LoadConfig::read(&json!({"warehouse": "main", "max_flies": 3})).expect_err("typo");
+        assert_eq!(faults[0].path, "max_flies");
+        assert_eq!(faults[0].suggestion.as_deref(), Some("max_files"));
+    }
+
+    #[test]
+    fn defaults_are_the_documented_ones() {
+        let config = LoadConfig::read(&json!({"warehouse": "main"})).expect("a config");
+        assert_eq!(
+            (
+                config.max_files,
+                config.max_bytes,
+                config.settle,
+                config.lease
+            ),
+            (
+                200,
+                1 << 30,
+                Duration::from_secs(10),
+                Duration::from_secs(300)
+            )
+        );
+    }
+}

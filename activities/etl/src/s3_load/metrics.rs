@@ -1,0 +1,161 @@
+//! The loader's metrics on CloudWatch: the only file that names its SDK.
+
+use aws_sdk_cloudwatch::types::{
+    ComparisonOperator, Dimension, Metric, MetricDataQuery, MetricDatum, MetricStat, StandardUnit,
+};
+
+use crate::outside::Answer;
+use crate::outside::call::failed;
+use crate::s3_load::signals::Unprocessed;
+
+/// The namespace of the loader's metrics.
+const NAMESPACE: &str = "stepfleet";
+/// How many files wait in `incoming/`.
+const UNPROCESSED_FILES: &str = "UnprocessedFiles";
+
+/// The CloudWatch client that the loader is given.
+pub(crate) type Client = aws_sdk_cloudwatch::Client;
+
+/// Publishes what waits for a table.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "CloudWatch's values are doubles"
+)]
+pub(crate) async fn publish(client: &Client, table: &str, waiting: Unprocessed) -> Answer<()> {
+    let dimension = Dimension::builder().name("Table").value(table).build();
+    let datum = |name, unit, value| {
+        MetricDatum::builder()
+            .metric_name(name)
+            .dimensions(dimension.clone())
+            .unit(unit)
+            .value(value)
+            .build()
+    };
+    client
+        .put_metric_data()
+        .namespace(NAMESPACE)
+        .metric_data(datum(
+            UNPROCESSED_FILES,
+            StandardUnit::Count,
+            waiting.files as f64,
+        ))
+        .metric_data(datum(
+            "UnprocessedBytes",
+            StandardUnit::Bytes,
+            waiting.bytes as f64,
+        ))
+        .metric_data(datum(
+            "OldestAgeSeconds",
+            StandardUnit::Seconds,
+            waiting.oldest_seconds,
+        ))
+        .send()
+        .await
+        .map(drop)
+        .map_err(|error| failed("publish the metrics of unprocessed files", &error))
+}
+
+/// An alarm about what waits for a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Alarm {
+    pub(crate) name: String,
+    pub(crate) table: String,
+    pub(crate) topic: String,
+    pub(crate) minutes: i32,
+    pub(crate) kind: AlarmKind,
+}
+
+/// When it goes off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AlarmKind {
+    /// More files than this wait, all the time.
+    Above(u64),
+    /// Files wait, and do not become fewer from one minute to the next.
+    NotFalling,
+}
+
+impl Alarm {
+    /// The metric math of the second kind: 1 in each minute in which files wait
+    /// and are not fewer than in the one before.
+    const NOT_FALLING: &str = "IF(waiting > 0, IF(DIFF(waiting) < 0, 0, 1), 0)";
+
+    /// In the first minute of a range nobody knows what was before.
+    fn datapoints(&self) -> i32 {
+        match self.kind {
+            AlarmKind::Above(_) => self.minutes,
+            AlarmKind::NotFalling => (self.minutes - 1).max(1),
+        }
+    }
+
+    fn description(&self) -> String {
+        match self.kind {
+            AlarmKind::Above(count) => format!(
+                "More than {count} files wait for {}: allow more files a load, or load more often",
+                self.table
+            ),
+            AlarmKind::NotFalling => format!(
+                "Files wait for {} and do not become fewer: does anybody start executions, and do they succeed?",
+                self.table
+            ),
+        }
+    }
+}
+
+/// Makes an alarm, or gives one that is there this definition.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "CloudWatch's thresholds are doubles"
+)]
+pub(crate) async fn put_alarm(client: &Client, alarm: &Alarm) -> Answer<()> {
+    let put = client
+        .put_metric_alarm()
+        .alarm_name(&alarm.name)
+        .alarm_description(alarm.description())
+        .alarm_actions(&alarm.topic)
+        .ok_actions(&alarm.topic)
+        .evaluation_periods(alarm.minutes)
+        .datapoints_to_alarm(alarm.datapoints())
+        // Every tick publishes: where nothing comes, nobody ticks, and that is
+        // not known to be well.
+        .treat_missing_data("missing");
+    let dimension = Dimension::builder()
+        .name("Table")
+        .value(&alarm.table)
+        .build();
+    let put = match alarm.kind {
+        AlarmKind::Above(count) => put
+            .namespace(NAMESPACE)
+            .metric_name(UNPROCESSED_FILES)
+            .dimensions(dimension)
+            .statistic(aws_sdk_cloudwatch::types::Statistic::Minimum)
+            .period(60)
+            .comparison_operator(ComparisonOperator::GreaterThanThreshold)
+            .threshold(count as f64),
+        AlarmKind::NotFalling => {
+            let metric = Metric::builder()
+                .namespace(NAMESPACE)
+                .metric_name(UNPROCESSED_FILES)
+                .dimensions(dimension);
+            let waiting = MetricStat::builder()
+                .metric(metric.build())
+                .period(60)
+                .stat("Minimum");
+            let waiting = MetricDataQuery::builder()
+                .id("waiting")
+                .metric_stat(waiting.build())
+                .return_data(false);
+            let held = MetricDataQuery::builder()
+                .id("not_falling")
+                .expression(Alarm::NOT_FALLING)
+                .return_data(true);
+            put.metrics(waiting.build())
+                .metrics(held.build())
+                .comparison_operator(ComparisonOperator::GreaterThanOrEqualToThreshold)
+                .threshold(1.0)
+        }
+    };
+    put.send()
+        .await
+        .map(drop)
+        .map_err(|error| failed(format!("put the alarm {}", alarm.name), &error))
+}

@@ -1,0 +1,196 @@
+//! What a real PostgreSQL takes, leaves and refuses.
+
+use super::*;
+
+/// Loads a file of this content into `public.one`.
+async fn one(target: &Postgres, skip: bool, body: &[u8]) -> Answer<FileOutcome> {
+    let content: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
+    let file = Object {
+        key: format!(
+            "incoming/{}.csv",
+            crate::s3_load::batch::digest(&[&content])
+        ),
+        etag: "e".to_owned(),
+        size: 8,
+        modified: jiff::Timestamp::UNIX_EPOCH,
+    };
+    let header = if skip { "skip" } else { "none" };
+    let input = input(&json!({"table": "public.one", "header": header}));
+    let batch = Batch::new(&input, vec![file], "2026-01-01".to_owned());
+    target.load(&batch, body.to_vec()).await
+}
+
+/// What was sent and what was taken are counted, whatever stands in the file.
+#[tokio::test]
+async fn every_record_is_counted() {
+    let machine = Machine::start().await;
+    let target = machine.target("127.0.0.1", "").await;
+    target.set_up().await.expect("a ledger");
+    // A line that is only the sign for the end is data, and rows that are left
+    // out by whatever are missed before the commit.
+    machine.say("CREATE TABLE public.one (a text)").await;
+    let one = async |body: &str| one(&target, false, body.as_bytes()).await;
+    for (body, rows) in [
+        ("a\n\\.\nb\n", 3),
+        ("a\r\n\\.\r\nb\r\n", 3),
+        ("a\n\\.", 2),
+        ("\"a\n\\.\nb\"\nc\n", 2),
+        ("a\n\nb", 3),
+        ("", 0),
+    ] {
+        let loaded = one(body).await.expect("a load");
+        assert_eq!(loaded, FileOutcome::Loaded(rows), "{body:?}");
+    }
+    machine
+        .say(
+            "CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS \
+             'BEGIN IF NEW.a = ''x'' THEN RETURN NULL; END IF; RETURN NEW; END'; \
+             CREATE TRIGGER skip BEFORE INSERT ON public.one FOR EACH ROW EXECUTE FUNCTION skip()",
+        )
+        .await;
+    for _ in 0..2 {
+        let FileOutcome::Bad(bad) = one("y\nx\n").await.expect("an answer") else {
+            panic!("a row was lost in silence");
+        };
+        assert!(bad.reason.contains("2 records"), "{bad:?}");
+    }
+    for (body, rows) in [
+        ("name\nb\n", 1),
+        ("\\.\nb\n", 1),
+        ("\"na\nme\"\nb\nc", 2),
+        ("name", 0),
+    ] {
+        let loaded = self::one(&target, true, body.as_bytes()).await;
+        assert_eq!(
+            loaded.expect("a load"),
+            FileOutcome::Loaded(rows),
+            "{body:?}"
+        );
+    }
+    for body in [b"a\0b\n".as_slice(), b"a\xffb\n"] {
+        let refused = self::one(&target, false, body).await.expect("an answer");
+        assert!(matches!(refused, FileOutcome::Bad(_)), "{refused:?}");
+    }
+    machine.end().await;
+}
+
+/// A failure that is one file's is permanent, so that the others judge it; one of
+/// the server's comes again.
+#[tokio::test]
+async fn every_failure_has_its_class() {
+    let machine = Machine::start().await;
+    let target = machine.target("127.0.0.1", "").await;
+    target.set_up().await.expect("a ledger");
+    machine
+        .say(
+            "CREATE TABLE public.one (a text); CREATE INDEX ON public.one (a); \
+             CREATE FUNCTION raise() RETURNS trigger LANGUAGE plpgsql AS \
+             'BEGIN IF NEW.a = ''x'' THEN RAISE ''no x''; END IF; \
+             IF NEW.a = ''slow'' THEN PERFORM pg_sleep(30); END IF; RETURN NEW; END'; \
+             CREATE TRIGGER raise BEFORE INSERT ON public.one FOR EACH ROW EXECUTE FUNCTION raise()",
+        )
+        .await;
+    // More than a page of an index holds, and not to be compressed.
+    let long: String = (0..2_000_u64)
+        .map(|at| crate::s3_load::batch::digest(&[&at.to_string()]))
+        .collect();
+    let cases = [
+        ("x\n", "", Class::Permanent, "no x"),
+        (long.as_str(), "", Class::Permanent, "index row"),
+        (
+            "slow\n",
+            "statement_timeout = '200ms'",
+            Class::Permanent,
+            "statement timeout",
+        ),
+        (
+            "a\n",
+            "default_transaction_read_only = on",
+            Class::Transient,
+            "read-only",
+        ),
+    ];
+    for (body, setting, class, says) in cases {
+        machine.say("ALTER ROLE loader RESET ALL").await;
+        if !setting.is_empty() {
+            machine
+                .say(&format!("ALTER ROLE loader SET {setting}"))
+                .await;
+        }
+        let error = one(&target, false, body.as_bytes())
+            .await
+            .expect_err("no load");
+        assert_eq!(error.class, class, "{error}");
+        assert!(error.reason.contains(says), "{error}");
+    }
+    machine.say("ALTER ROLE loader RESET ALL").await;
+    let loaded = one(&target, false, b"a\n").await.expect("a load");
+    assert_eq!(loaded, FileOutcome::Loaded(1));
+    machine.end().await;
+}
+
+/// One table, whatever its spelling and whoever has noted it; and the two tables
+/// that PostgreSQL has where a name is quoted in capitals.
+#[tokio::test]
+async fn a_table_has_one_ledger_however_it_is_spelt() {
+    let machine = Machine::start().await;
+    let target = machine.target("127.0.0.1", "").await;
+    target.set_up().await.expect("a ledger");
+    machine
+        .say(
+            "CREATE TABLE public.casey (a int); CREATE TABLE public.\"Casey\" (a int); \
+             CREATE TABLE public.\"user\" (a int); CREATE TABLE public.\"a-b c\" (a int)",
+        )
+        .await;
+    let spelt = |table: &str, key: &str| {
+        let file = Object {
+            key: key.to_owned(),
+            etag: "e".to_owned(),
+            size: 2,
+            modified: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let input = input(&json!({"table": table}));
+        let input = input
+            .on(crate::s3_load::table::Dialect::Postgres)
+            .expect("a table");
+        Batch::new(&input, vec![file], "2026-01-01".to_owned())
+    };
+    let load = async |table: &str, key: &str| {
+        let loaded = target.load(&spelt(table, key), b"1\n".to_vec()).await;
+        loaded.expect("an answer")
+    };
+    let (loaded, already) = (FileOutcome::Loaded(1), FileOutcome::Already);
+    for (table, want) in [
+        ("public.casey", &loaded),
+        ("Public.Casey", &already),
+        ("\"public\".\"casey\"", &already),
+        ("public.\"Casey\"", &loaded),
+        ("public.user", &loaded),
+        ("public.\"a-b c\"", &loaded),
+    ] {
+        assert_eq!(load(table, "one.csv").await, *want, "{table}");
+    }
+
+    // As loaders of before have noted it: among other tables, and never in quotes.
+    machine
+        .say(
+            "INSERT INTO stepfleet.files (table_name, bucket, object_key, etag, batch_id, bytes, dt) \
+             SELECT name, 'land', 'old.csv', 'e', 'b', 1, '2026-01-01' \
+             FROM unnest(ARRAY['PUBLIC.Casey', 'Public.aaa', 'public.zzz', 'A.b', 'public.\"CASEY\"']) name",
+        )
+        .await;
+    let known = async |table: &str| {
+        let batch = spelt(table, "old.csv");
+        let keys = ["one.csv".to_owned(), "old.csv".to_owned()];
+        let rows = target.ledger(batch.input.table.id(), "land", &keys).await;
+        let keys = rows.expect("rows").into_iter().map(|row| row.key);
+        let mut keys: Vec<String> = keys.collect();
+        keys.sort_unstable();
+        keys
+    };
+    assert_eq!(known("public.CASEY").await, ["old.csv", "one.csv"]);
+    assert_eq!(known("public.\"Casey\"").await, ["one.csv"]);
+    assert_eq!(known("public.aaa").await, ["old.csv"]);
+    assert_eq!(known("public.nobody").await, [""; 0]);
+    machine.end().await;
+}

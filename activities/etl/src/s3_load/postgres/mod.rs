@@ -1,0 +1,295 @@
+//! A PostgreSQL as the target.
+
+#[cfg(test)]
+mod live;
+mod reader;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use std::io::Read as _;
+
+use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
+use futures::SinkExt as _;
+use stepfleet_activity::Class;
+use tokio_postgres::error::DbError;
+use tokio_postgres::{Error, Transaction};
+
+use crate::outside::call::CallError;
+use crate::outside::postgres::{Postgres, failed};
+use crate::outside::{Answer, Object};
+use crate::s3_load::batch::Batch;
+use crate::s3_load::formats::RecordFault;
+use crate::s3_load::input::LoadInput;
+use crate::s3_load::warehouse::{BadFile, FileOutcome, FileTarget, Ledger, LedgerRow};
+use reader::Reader;
+
+/// How much goes to the server in one message.
+const CHUNK: usize = 1 << 20;
+
+/// The ledger. Its key is what makes a file load once: a second transaction with
+/// the same file waits for the first one's end, and then finds its row.
+const DDL: &str = "CREATE SCHEMA IF NOT EXISTS stepfleet; \
+    CREATE TABLE IF NOT EXISTS stepfleet.files (table_name text NOT NULL, bucket text NOT NULL, \
+    object_key text NOT NULL, etag text NOT NULL, batch_id text NOT NULL, bytes bigint NOT NULL, \
+    dt text NOT NULL, loaded_at timestamptz NOT NULL DEFAULT now(), loaded_rows bigint, \
+    PRIMARY KEY (table_name, bucket, object_key, etag))";
+
+const NOTE: &str = "INSERT INTO stepfleet.files (table_name, bucket, object_key, etag, batch_id, \
+    bytes, dt) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+
+const COUNT: &str = "UPDATE stepfleet.files SET loaded_rows = $5 \
+    WHERE table_name = $1 AND bucket = $2 AND object_key = $3 AND etag = $4";
+
+/// Loaders of before have noted tables as they were spelt, never with quotes. The
+/// names that are there are found from one to the next, each by a look into the
+/// key: its first column is the table, so that a condition on what is made of it
+/// would read all of it.
+const KNOWN: &str = "WITH RECURSIVE names(name) AS ( \
+    SELECT min(table_name) FROM stepfleet.files UNION ALL \
+    SELECT (SELECT min(table_name) FROM stepfleet.files WHERE table_name > name) \
+    FROM names WHERE name IS NOT NULL) \
+    SELECT batch_id, object_key, etag, dt, bytes FROM stepfleet.files WHERE bucket = $2 \
+    AND object_key = ANY($3) AND table_name IN (SELECT name FROM names WHERE \
+    CASE WHEN strpos(name, '\"') > 0 THEN name ELSE lower(name) END = $1)";
+
+impl Postgres {
+    /// Makes the ledger, if it is not there.
+    pub(crate) async fn set_up(&self) -> Answer<()> {
+        let client = self.connect().await?;
+        let made = client.batch_execute(DDL).await;
+        made.map_err(|error| failed("make the ledger", &error))
+    }
+}
+
+impl Ledger for Postgres {
+    async fn ledger(&self, table: &str, bucket: &str, keys: &[String]) -> Answer<Vec<LedgerRow>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let client = self.connect().await?;
+        let rows = client.query(KNOWN, &[&table, &bucket, &keys]).await;
+        let rows = rows.map_err(|error| failed("read the ledger", &error))?;
+        let rows = rows.iter().map(|row| LedgerRow {
+            batch_id: row.get(0),
+            key: row.get(1),
+            etag: row.get(2),
+            dt: row.get(3),
+            bytes: u64::try_from(row.get::<_, i64>(4)).unwrap_or_default(),
+            // In one transaction with what COPY has counted.
+            verified: true,
+        });
+        Ok(rows.collect())
+    }
+}
+
+impl FileTarget for Postgres {
+    async fn load(&self, batch: &Batch, body: Vec<u8>) -> Answer<FileOutcome> {
+        let [file] = batch.files.as_slice() else {
+            return Err(refused(
+                "load a file",
+                "a batch has one file here".to_owned(),
+            ));
+        };
+        let url = format!("s3://{}/{}", batch.input.bucket, file.key);
+        let body = match unpacked(&batch.input, body) {
+            Ok(body) => body,
+            Err(reason) => return Ok(FileOutcome::Bad(nowhere(url, reason))),
+        };
+        let mut client = self.connect().await?;
+        let begun = client.transaction().await;
+        let transaction = begun.map_err(|error| failed("begin a load", &error))?;
+        let loaded = match once(&transaction, (batch, file), body).await {
+            Ok(Some(sent)) if sent.records == sent.rows => sent.rows,
+            // What was not committed ends with its connection.
+            Ok(Some(sent)) => return Ok(FileOutcome::Bad(nowhere(url, sent.differ()))),
+            Ok(None) => return Ok(FileOutcome::Already),
+            // The transaction ends with its connection.
+            Err(Stop::File(fault)) => return Ok(FileOutcome::Bad(at(url, fault))),
+            Err(Stop::Server(error, line)) => {
+                return match error.as_db_error().and_then(|error| bad(&url, error)) {
+                    Some(bad) => Ok(FileOutcome::Bad(BadFile {
+                        line: line.map_or(bad.line, |line| line.to_string()),
+                        ..bad
+                    })),
+                    None => Err(failed(format!("load {url}"), &error)),
+                };
+            }
+        };
+        match transaction.commit().await {
+            Ok(()) => Ok(FileOutcome::Loaded(loaded)),
+            // Deferred constraints are checked here.
+            Err(error) => match error.as_db_error().and_then(|error| bad(&url, error)) {
+                Some(bad) => Ok(FileOutcome::Bad(bad)),
+                None => Err(failed(format!("commit {url}"), &error)),
+            },
+        }
+    }
+}
+
+/// A file's records by our own count, and its rows by the server's.
+#[derive(Debug)]
+struct Sent {
+    records: u64,
+    rows: u64,
+}
+
+impl Sent {
+    fn differ(&self) -> String {
+        format!(
+            "it has {} records, and COPY took {} rows; nothing of it was kept: a file is loaded whole or not at all (a trigger that leaves rows out makes them differ too)",
+            self.records, self.rows
+        )
+    }
+}
+
+/// Why a file's rows are not in.
+enum Stop {
+    /// What its reader says of it.
+    File(RecordFault),
+    /// What the server says, and the line of the file that it is about.
+    Server(Error, Option<u64>),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Server(error, None)
+    }
+}
+
+impl From<RecordFault> for Stop {
+    fn from(fault: RecordFault) -> Self {
+        Self::File(fault)
+    }
+}
+
+/// The file's row first, and its rows if nobody else has it; gives their number.
+async fn once(
+    transaction: &Transaction<'_>,
+    (batch, file): (&Batch, &Object),
+    body: Bytes,
+) -> Result<Option<Sent>, Stop> {
+    let input = &batch.input;
+    let bytes = i64::try_from(file.size).unwrap_or(i64::MAX);
+    let noted = transaction
+        .execute(
+            NOTE,
+            &[
+                &input.table.id(),
+                &input.bucket,
+                &file.key,
+                &file.etag,
+                &batch.id,
+                &bytes,
+                &batch.dt,
+            ],
+        )
+        .await?;
+    if noted == 0 {
+        return Ok(None);
+    }
+    let target = target::of(transaction, input, &body).await?;
+    let mut reader = Reader::new(input, target.columns);
+    let sent = send(transaction, (&target.copy, body), &mut reader).await;
+    let sent = sent.map_err(|stop| match stop {
+        Stop::Server(error, _) => {
+            let place = error.as_db_error().and_then(|error| bad("", error));
+            let line = place.and_then(|bad| bad.line.parse().ok());
+            let line = line.map(|line| reader.line(line));
+            Stop::Server(error, line)
+        }
+        file => file,
+    })?;
+    let rows = sent.rows;
+    let count = i64::try_from(rows).unwrap_or(i64::MAX);
+    let (table, bucket) = (input.table.id(), &input.bucket);
+    transaction
+        .execute(COUNT, &[&table, bucket, &file.key, &file.etag, &count])
+        .await?;
+    Ok(Some(sent))
+}
+
+async fn send(
+    transaction: &Transaction<'_>,
+    (copy, body): (&str, Bytes),
+    reader: &mut Reader,
+) -> Result<Sent, Stop> {
+    let sink = transaction.copy_in::<_, Bytes>(copy).await?;
+    let mut sink = std::pin::pin!(sink);
+    for piece in body.chunks(CHUNK) {
+        // Why the server takes no more is in its answer, not in the send.
+        if sink.send(reader.pass(piece)?.into()).await.is_err() {
+            return Ok(Sent {
+                records: 0,
+                rows: sink.finish().await?,
+            });
+        }
+    }
+    let (rest, records) = reader.finish()?;
+    // Likewise.
+    let _ = sink.send(rest.into()).await;
+    let rows = sink.finish().await?;
+    Ok(Sent { records, rows })
+}
+
+fn unpacked(input: &LoadInput, body: Vec<u8>) -> Result<Bytes, String> {
+    if !input.gzip {
+        return Ok(body.into());
+    }
+    let mut plain = Vec::new();
+    let read = MultiGzDecoder::new(body.as_slice()).read_to_end(&mut plain);
+    read.map(|_| plain.into())
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => {
+                "it ends in the middle of its gzip stream".to_owned()
+            }
+            _ => format!("it is not gzip: {error}"),
+        })
+}
+
+/// A fault of the data: classes 22 and 23 of SQLSTATE. Everything else is the
+/// table's, the user's or the server's.
+fn bad(url: &str, error: &DbError) -> Option<BadFile> {
+    let class = &error.code().code()[..2];
+    if class != "22" && class != "23" {
+        return None;
+    }
+    let mut bad = nowhere(url.to_owned(), error.message().to_owned());
+    let place = error.where_().and_then(|text| text.split_once(", line "));
+    if let Some((_, place)) = place {
+        let digits = place.find(|c: char| !c.is_ascii_digit());
+        let (line, rest) = place.split_at(digits.unwrap_or(place.len()));
+        line.clone_into(&mut bad.line);
+        let column = rest.strip_prefix(", column ");
+        let column = column.and_then(|rest| rest.split(':').next());
+        column.unwrap_or_default().clone_into(&mut bad.column);
+    }
+    Some(bad)
+}
+
+/// Where the reader has found it.
+fn at(file: String, fault: RecordFault) -> BadFile {
+    BadFile {
+        line: fault.line.to_string(),
+        column: fault.column,
+        ..nowhere(file, fault.reason)
+    }
+}
+
+fn nowhere(file: String, reason: String) -> BadFile {
+    BadFile {
+        file,
+        line: String::new(),
+        column: String::new(),
+        reason,
+    }
+}
+
+fn refused(what: &str, reason: String) -> CallError {
+    CallError {
+        what: what.to_owned(),
+        reason,
+        class: Class::Permanent,
+    }
+}
