@@ -58,6 +58,7 @@ impl App for Etl {
     ) -> BoxFuture<'a, Result<(), BoxError>> {
         async move {
             let clients = setup::Clients {
+                s3: s3(aws),
                 sfn: aws_sdk_sfn::Client::new(aws),
                 cloudwatch: aws_sdk_cloudwatch::Client::new(aws),
                 redshiftdata: aws_sdk_redshiftdata::Client::new(aws),

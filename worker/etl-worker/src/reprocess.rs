@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, FromArgMatches};
 use serde_json::json;
-use stepfleet_etl::{Fate, Reprocess, Reprocessed, reprocess};
+use stepfleet_etl::{Fate, Reprocess, Reprocessed, conditional_delete, reprocess};
 use stepfleet_worker::BoxError;
 use stepfleet_worker::cli::CommandCall;
 
@@ -73,6 +73,7 @@ pub(crate) fn command() -> clap::Command {
 pub(crate) async fn run(call: CommandCall<'_>) -> Result<ExitCode, BoxError> {
     let flags = Flags::from_arg_matches(call.matches)?;
     let request = Reprocess {
+        conditional_delete: conditional_delete(call.catalogue, (&flags.bucket, &flags.prefix)),
         bucket: flags.bucket,
         prefix: flags.prefix,
         starting_with: flags.starting_with,

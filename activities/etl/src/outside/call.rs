@@ -41,12 +41,34 @@ const LATER: [&str; 9] = [
     "TooManyRequestsException",
 ];
 
-/// What an SDK's error means: no answer, throttling and 5xx are transient.
+/// Codes that say "never": what is not there today is not there at the next try.
+const NEVER: [&str; 4] = [
+    "MethodNotAllowed",
+    "NotImplemented",
+    "UnsupportedOperation",
+    "UnsupportedOperationException",
+];
+
+/// Whether a service said that it has no such thing, by its code or its status.
+pub(crate) fn is_not_there<E>(error: &SdkError<E, HttpResponse>) -> bool
+where
+    E: ProvideErrorMetadata,
+{
+    let SdkError::ServiceError(service) = error else {
+        return false;
+    };
+    let code = service.err().code().unwrap_or_default();
+    NEVER.contains(&code) || matches!(service.raw().status().as_u16(), 405 | 501 | 505)
+}
+
+/// What an SDK's error means: no answer, throttling and 5xx are transient,
+/// but for what the service does not have.
 pub(crate) fn failed<E>(what: impl Into<String>, error: &SdkError<E, HttpResponse>) -> CallError
 where
     E: Error + ProvideErrorMetadata + 'static,
 {
     let class = match error {
+        _ if is_not_there(error) => Class::Permanent,
         SdkError::ServiceError(service) => {
             let code = service.err().code().unwrap_or_default();
             let later = LATER.contains(&code) || service.raw().status().is_server_error();
@@ -135,6 +157,24 @@ mod tests {
             let answer = HttpResponse::new(status, SdkBody::empty());
             let error = SdkError::service_error(error.build(), answer);
             assert_eq!(failed("look", &error).to_string(), format!("look: {want}"));
+        }
+        for (code, status, want) in [
+            ("NotImplemented", 501, Class::Permanent),
+            ("NotImplemented", 500, Class::Permanent),
+            ("UnsupportedOperation", 400, Class::Permanent),
+            ("MethodNotAllowed", 405, Class::Permanent),
+            ("", 501, Class::Permanent),
+            ("", 505, Class::Permanent),
+            ("InternalError", 500, Class::Transient),
+            ("SlowDown", 503, Class::Transient),
+            ("", 502, Class::Transient),
+            ("", 504, Class::Transient),
+            ("AccessDenied", 403, Class::Permanent),
+        ] {
+            let status = status.try_into().expect("a status");
+            let answer = HttpResponse::new(status, SdkBody::empty());
+            let error = SdkError::service_error(meta().code(code).build(), answer);
+            assert_eq!(failed("look", &error).class, want, "{code} {status:?}");
         }
         let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
         let refused = ConnectorError::io(refused.into());

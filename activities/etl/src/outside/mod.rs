@@ -4,6 +4,7 @@
 
 pub(crate) mod call;
 pub(crate) mod data_api;
+pub(crate) mod deleting;
 pub(crate) mod parts;
 pub(crate) mod postgres;
 pub(crate) mod s3;

@@ -5,12 +5,15 @@ mod live;
 
 use std::fmt::Write as _;
 
+use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
 use stepfleet_activity::Class;
 
-use crate::outside::call::{CallError, failed, status};
+use crate::outside::call::{CallError, failed, is_not_there, status};
 use crate::outside::{Answer, At, Conditional, Object, ObjectStore, Part, PutIf, To, Upload};
 
 /// The S3 client that the loader is given.
@@ -55,13 +58,53 @@ impl ObjectStore for Client {
         Ok(objects)
     }
 
-    async fn get(&self, at: At<'_>) -> Answer<Option<(Vec<u8>, String)>> {
-        read(self, at, None).await
+    async fn etag(&self, at: At<'_>) -> Answer<Option<String>> {
+        match self
+            .head_object()
+            .bucket(at.bucket)
+            .key(at.key)
+            .send()
+            .await
+        {
+            Ok(head) => Ok(Some(bare(head.e_tag().unwrap_or_default()))),
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(failed(format!("look at {}", url(at)), &error)),
+        }
     }
 
-    async fn beginning(&self, at: At<'_>, most: usize) -> Answer<Option<(Vec<u8>, String)>> {
-        let last = most.saturating_sub(1);
-        read(self, at, Some(format!("bytes=0-{last}"))).await
+    async fn get(&self, at: At<'_>) -> Answer<Option<(Vec<u8>, String)>> {
+        let what = || format!("read {}", url(at));
+        let got = match self.get_object().bucket(at.bucket).key(at.key).send().await {
+            Ok(got) => got,
+            Err(error) if status(&error) == Some(404) => return Ok(None),
+            Err(error) => return Err(failed(what(), &error)),
+        };
+        let etag = bare(got.e_tag().unwrap_or_default());
+        let body = got.body.collect().await.map_err(|error| CallError {
+            what: what(),
+            reason: error.to_string(),
+            class: Class::Transient,
+        })?;
+        Ok(Some((body.to_vec(), etag)))
+    }
+
+    async fn begins(&self, (at, etag): (At<'_>, &str), bytes: u64) -> Answer<Conditional<Vec<u8>>> {
+        let what = || format!("read the beginning of {}", url(at));
+        let got = self.get_object().bucket(at.bucket).key(at.key);
+        let got = got.if_match(quoted(etag));
+        let got = got.range(format!("bytes=0-{}", bytes.saturating_sub(1)));
+        let got = match got.send().await {
+            Ok(got) => got,
+            // There is no first byte.
+            Err(error) if status(&error) == Some(416) => return Ok(Conditional::Done(Vec::new())),
+            Err(error) => return unmet(status(&error)).ok_or_else(|| failed(what(), &error)),
+        };
+        let body = got.body.collect().await.map_err(|error| CallError {
+            what: what(),
+            reason: error.to_string(),
+            class: Class::Transient,
+        })?;
+        Ok(Conditional::Done(body.to_vec()))
     }
 
     async fn put(
@@ -81,9 +124,8 @@ impl ObjectStore for Client {
         };
         match put.send().await {
             Ok(done) => Ok(Conditional::Done(bare(done.e_tag().unwrap_or_default()))),
-            Err(error) => {
-                unmet(status(&error)).ok_or_else(|| failed(format!("write {}", url(at)), &error))
-            }
+            Err(error) => unmet(status(&error))
+                .ok_or_else(|| failed_if(format!("write {}", url(at)), NO_PUT, &error)),
         }
     }
 
@@ -99,8 +141,10 @@ impl ObjectStore for Client {
             .await;
         match copied {
             Ok(_) => Ok(Conditional::Done(())),
-            Err(error) => unmet(status(&error))
-                .ok_or_else(|| failed(format!("copy {} to {}", url(from), to.key), &error)),
+            Err(error) => unmet(status(&error)).ok_or_else(|| {
+                let what = format!("copy {} to {}", url(from), to.key);
+                failed_if(what, NO_COPY, &error)
+            }),
         }
     }
 
@@ -149,7 +193,9 @@ impl ObjectStore for Client {
             .await;
         let copied = match copied {
             Ok(copied) => copied,
-            Err(error) => return unmet(status(&error)).ok_or_else(|| failed(what(), &error)),
+            Err(error) => {
+                return unmet(status(&error)).ok_or_else(|| failed_if(what(), NO_COPY, &error));
+            }
         };
         copied
             .copy_part_result
@@ -177,8 +223,10 @@ impl ObjectStore for Client {
             .await;
         match completed {
             Ok(_) => Ok(Conditional::Done(())),
-            Err(error) => unmet(status(&error))
-                .ok_or_else(|| failed(format!("complete the copy to {}", upload.to.key), &error)),
+            Err(error) => unmet(status(&error)).ok_or_else(|| {
+                let what = format!("complete the copy to {}", upload.to.key);
+                failed_if(what, NO_COPY, &error)
+            }),
         }
     }
 
@@ -203,32 +251,40 @@ impl ObjectStore for Client {
             .await;
         match deleted {
             Ok(_) => Ok(Conditional::Done(())),
-            Err(error) => {
-                unmet(status(&error)).ok_or_else(|| failed(format!("delete {}", url(at)), &error))
-            }
+            Err(error) => unmet(status(&error))
+                .ok_or_else(|| failed_if(format!("delete {}", url(at)), NO_DELETE, &error)),
         }
+    }
+
+    async fn remove(&self, at: At<'_>) -> Answer<()> {
+        self.delete_object()
+            .bucket(at.bucket)
+            .key(at.key)
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| failed(format!("delete {}", url(at)), &error))
     }
 }
 
-async fn read(
-    client: &Client,
-    at: At<'_>,
-    range: Option<String>,
-) -> Answer<Option<(Vec<u8>, String)>> {
-    let what = || format!("read {}", url(at));
-    let get = client.get_object().bucket(at.bucket).key(at.key);
-    let got = match get.set_range(range).send().await {
-        Ok(got) => got,
-        Err(error) if status(&error) == Some(404) => return Ok(None),
-        Err(error) => return Err(failed(what(), &error)),
-    };
-    let etag = bare(got.e_tag().unwrap_or_default());
-    let body = got.body.collect().await.map_err(|error| CallError {
-        what: what(),
-        reason: error.to_string(),
-        class: Class::Transient,
-    })?;
-    Ok(Some((body.to_vec(), etag)))
+const NO_DELETE: &str = "no DELETE with If-Match: say `s3: {conditional_delete: head}` in the activity's config, and the loader compares by HEAD before it deletes";
+const NO_PUT: &str = "no PUT with If-Match or If-None-Match, without which there is no lease: the loader cannot work with it";
+const NO_COPY: &str = "no COPY with x-amz-copy-source-if-match or If-None-Match, without which a file that changes would be lost: the loader cannot work with it";
+
+/// A call with a condition that failed; a store that has no such condition is said
+/// to have none, and what can be done.
+fn failed_if<E>(what: String, lack: &str, error: &SdkError<E, HttpResponse>) -> CallError
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+{
+    let failed = failed(what, error);
+    if !is_not_there(error) {
+        return failed;
+    }
+    CallError {
+        reason: format!("{}; this store has {lack}", failed.reason),
+        ..failed
+    }
 }
 
 /// Gives up what a worker that died has begun for this key: parts that nobody

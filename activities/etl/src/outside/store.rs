@@ -85,14 +85,16 @@ pub(crate) struct Part {
 pub(crate) trait ObjectStore: Clone + Send + Sync + 'static {
     /// All objects under a prefix, to the last page.
     fn list(&self, bucket: &str, prefix: &str) -> impl Future<Output = Answer<Vec<Object>>> + Send;
+    /// The ETag, if there is such an object.
+    fn etag(&self, at: At<'_>) -> impl Future<Output = Answer<Option<String>>> + Send;
     /// The body and the ETag.
     fn get(&self, at: At<'_>) -> impl Future<Output = Answer<Option<(Vec<u8>, String)>>> + Send;
-    /// The first bytes, so many at most, and the ETag.
-    fn beginning(
+    /// The first bytes, so many at most, if the object has this ETag.
+    fn begins(
         &self,
-        at: At<'_>,
-        most: usize,
-    ) -> impl Future<Output = Answer<Option<(Vec<u8>, String)>>> + Send;
+        from: (At<'_>, &str),
+        bytes: u64,
+    ) -> impl Future<Output = Answer<Conditional<Vec<u8>>>> + Send;
     /// Writes, if the precondition holds; the answer is the new ETag.
     fn put(
         &self,
@@ -136,4 +138,6 @@ pub(crate) trait ObjectStore: Clone + Send + Sync + 'static {
         at: At<'_>,
         etag: &str,
     ) -> impl Future<Output = Answer<Conditional<()>>> + Send;
+    /// Deletes, whatever is there.
+    fn remove(&self, at: At<'_>) -> impl Future<Output = Answer<()>> + Send;
 }

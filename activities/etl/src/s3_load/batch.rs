@@ -1,10 +1,39 @@
 //! A batch: the files of one load, under a name that follows from them.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::outside::Object;
+use crate::s3_load::codec::Codec;
 use crate::s3_load::input::LoadInput;
+use crate::s3_load::warehouse::LedgerRow;
+
+/// The loads before of files that come again: each by key and batch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Before(BTreeSet<(String, String)>);
+
+impl Before {
+    pub(crate) fn add(&mut self, row: &LedgerRow) {
+        self.0.insert((row.key.clone(), row.batch_id.clone()));
+    }
+
+    pub(crate) fn has(&self, row: &LedgerRow) -> bool {
+        self.0.contains(&(row.key.clone(), row.batch_id.clone()))
+    }
+
+    /// How many rows of the ledger these are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The batches of one key.
+    pub(crate) fn of(&self, key: &str) -> Vec<String> {
+        let own = self.0.iter().filter(|(of, _)| of == key);
+        own.map(|(_, id)| id.clone()).collect()
+    }
+}
 
 /// The files of one load.
 #[derive(Debug, Clone)]
@@ -13,6 +42,10 @@ pub(crate) struct Batch {
     pub(crate) id: String,
     pub(crate) input: LoadInput,
     pub(crate) files: Vec<Object>,
+    /// How all of them are packed.
+    pub(crate) codec: Codec,
+    /// What is in the ledger of these files already, where they are loaded again.
+    pub(crate) before: Before,
     /// The UTC day of the load, stored in the ledger: a move that is resumed
     /// after midnight must find the same folder.
     pub(crate) dt: String,
@@ -32,8 +65,36 @@ impl Batch {
         Self {
             id: digest(&parts),
             input: input.clone(),
+            before: Before::default(),
+            codec: input.compression().of_all().unwrap_or_default(),
             files,
             dt,
+        }
+    }
+
+    /// With files that are packed in this way.
+    pub(crate) fn packed(self, codec: Codec) -> Self {
+        Self { codec, ..self }
+    }
+
+    /// With what the ledger has of its files before this load. The name follows
+    /// from that too: the same files loaded again are another batch, and whoever
+    /// tries that again finds the same one.
+    pub(crate) fn again(self, before: &Before) -> Self {
+        let keys: BTreeSet<&str> = self.files.iter().map(|file| file.key.as_str()).collect();
+        let mut own = before.0.clone();
+        own.retain(|(key, _)| keys.contains(key.as_str()));
+        if own.is_empty() {
+            return self;
+        }
+        let mut parts = vec![self.id.as_str(), "again"];
+        for (key, id) in &own {
+            parts.extend([key.as_str(), id.as_str()]);
+        }
+        Self {
+            id: digest(&parts),
+            before: Before(own),
+            ..self
         }
     }
 
@@ -123,6 +184,36 @@ mod tests {
         assert_ne!(batch(&[("a", "b1")]).id, batch(&[("ab", "1")]).id);
         assert_eq!(one.id.len(), 64);
         assert_ne!(one.token(0), one.token(1));
+    }
+
+    #[test]
+    fn the_same_files_again_are_another_batch_that_follows_from_the_ledger() {
+        let row = |key: &str, batch_id: &str| LedgerRow {
+            batch_id: batch_id.to_owned(),
+            key: key.to_owned(),
+            etag: "1".to_owned(),
+            dt: String::new(),
+            bytes: 1,
+            verified: true,
+            age: std::time::Duration::ZERO,
+        };
+        let before = |rows: &[LedgerRow]| {
+            let mut before = Before::default();
+            rows.iter().for_each(|row| before.add(row));
+            before
+        };
+        let one = || batch(&[("a", "1"), ("b", "2")]);
+        let others = before(&[row("c", "x")]);
+        assert_eq!(one().again(&others).id, one().id, "of no file of it");
+        let again = one().again(&before(&[row("a", "x"), row("c", "x")]));
+        assert_ne!(again.id, one().id);
+        assert_eq!(
+            (again.before.len(), again.before.of("a")),
+            (1, vec!["x".to_owned()])
+        );
+        let third = one().again(&before(&[row("a", "x"), row("a", &again.id)]));
+        assert!(third.id != again.id && third.before.len() == 2);
+        assert!(third.before.has(&row("a", "x")) && !third.before.has(&row("b", "x")));
     }
 
     #[test]

@@ -89,7 +89,9 @@ impl<S: ObjectStore, W: Warehouse, M: Signals> Loader<S, W, M> {
             .warehouse
             .ledger(input.table.id(), &input.bucket, &batch.keys())
             .await?;
-        rows.retain(|row| batch.files.iter().any(|file| is_of(row, file)));
+        rows.retain(|row| {
+            !batch.before.has(row) && batch.files.iter().any(|file| is_of(row, file))
+        });
         if rows.iter().any(|row| row.batch_id != batch.id) {
             let cause =
                 "another load took some of these files; the next attempt goes on without them";
@@ -189,7 +191,8 @@ impl<S: ObjectStore, W: Warehouse, M: Signals> Loader<S, W, M> {
             (_, None) => ("the warehouse gave no reason", Class::Permanent),
         };
         let cause = format!("batch {} was not loaded: {reason}", batch.id);
-        if reason.contains(sql::PROCEDURE) && reason.contains("does not exist") {
+        let made = |name: &&str| reason.contains(*name);
+        if sql::PROCEDURES.iter().any(made) && reason.contains("does not exist") {
             let cause = format!("{cause}; `etl-worker setup` makes it");
             return Err(ActivityError::permanent(Area::LOAD, cause));
         }

@@ -7,14 +7,15 @@
 use futures::{StreamExt as _, stream};
 use stepfleet_activity::{Class, TaskContext};
 
-use crate::outside::{Answer, At, Object, ObjectStore};
+use crate::outside::{Answer, At, Conditional, Object, ObjectStore};
 use crate::s3_load::batch::Batch;
+use crate::s3_load::codec::Codec;
 use crate::s3_load::column::ColumnName;
 use crate::s3_load::failed::Reject;
 use crate::s3_load::formats::{HEAD, Head, Header, HeaderFault, JsonMapping, columns_of};
+use crate::s3_load::grouping;
 use crate::s3_load::input::{Format, LoadInput};
 use crate::s3_load::loader::Loader;
-use crate::s3_load::signals::Signals;
 use crate::s3_load::warehouse::BadFile;
 
 /// Files whose beginnings are read at once.
@@ -38,16 +39,18 @@ impl Form {
     }
 }
 
-/// Files of one form, and the load as it is theirs.
+/// Files of one form that are packed alike, and the load as it is theirs.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) input: LoadInput,
+    pub(crate) codec: Codec,
     pub(crate) files: Vec<Object>,
 }
 
 /// What the beginnings of some files have shown.
 #[derive(Debug, Default)]
 pub(crate) struct Looked {
+    /// The one of the oldest file last: it is taken first.
     pub(crate) groups: Vec<Group>,
     /// Files that cannot be loaded as they are.
     pub(crate) rejects: Vec<Reject>,
@@ -63,30 +66,45 @@ enum Found {
     Gone,
 }
 
-impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
-    /// Groups files by their forms, in the order in which these come.
+impl<S: ObjectStore, W, N> Loader<S, W, N> {
+    /// Groups files that are packed alike by their forms too.
     pub(crate) async fn look(
         &self,
         input: &LoadInput,
-        files: Vec<Object>,
+        packed: Vec<grouping::Group>,
         context: &TaskContext,
     ) -> Answer<Looked> {
         let mut looked = Looked::default();
-        if files.is_empty() {
-            return Ok(looked);
-        }
         let wants = input.header == Header::Match || knows_keys(input);
-        if !wants {
-            let input = input.clone();
-            looked.groups.push(Group { input, files });
-            return Ok(looked);
+        for grouping::Group { files, codec } in packed {
+            if !wants {
+                let input = input.clone();
+                looked.groups.push(Group {
+                    input,
+                    codec,
+                    files,
+                });
+                continue;
+            }
+            let doing = format!("looking at {} files", files.len());
+            context.progress.set(doing);
+            self.look_at(input, (files, codec), &mut looked).await?;
         }
-        context
-            .progress
-            .set(format!("looking at {} files", files.len()));
+        Ok(looked)
+    }
+
+    async fn look_at(
+        &self,
+        input: &LoadInput,
+        (files, codec): (Vec<Object>, Codec),
+        looked: &mut Looked,
+    ) -> Answer<()> {
         let dt = self.clock.now().strftime("%Y-%m-%d").to_string();
         // Collected first: a stream over a closure is not provably Send for every lifetime.
-        let looks: Vec<_> = files.iter().map(|file| self.form(input, file)).collect();
+        let looks: Vec<_> = files
+            .iter()
+            .map(|file| self.form(input, file, codec))
+            .collect();
         let found: Vec<Answer<Found>> = stream::iter(looks).buffered(AT_ONCE).collect().await;
         let mut forms = Vec::new();
         for (file, found) in files.into_iter().zip(found) {
@@ -107,11 +125,11 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
                 Err(error) => return Err(error),
             }
         }
-        looked.groups = groups(input, forms);
-        Ok(looked)
+        looked.groups.extend(groups(input, codec, forms));
+        Ok(())
     }
 
-    async fn form(&self, input: &LoadInput, file: &Object) -> Answer<Found> {
+    async fn form(&self, input: &LoadInput, file: &Object, codec: Codec) -> Answer<Found> {
         let at = At {
             bucket: &input.bucket,
             key: &file.key,
@@ -119,12 +137,12 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
         // Nothing can be asked for of an object that has nothing.
         let packed = match file.size {
             0 => Vec::new(),
-            _ => match self.store.beginning(at, HEAD).await? {
-                Some((packed, etag)) if etag == file.etag => packed,
-                _ => return Ok(Found::Gone),
+            _ => match self.store.begins((at, &file.etag), HEAD as u64).await? {
+                Conditional::Done(packed) => packed,
+                Conditional::Refused | Conditional::Missing => return Ok(Found::Gone),
             },
         };
-        let head = match Head::of(input, &packed, file.size) {
+        let head = match Head::of(input, codec, (&packed, file.size)) {
             Ok(head) => head,
             Err(reason) => return Ok(Found::Fault(HeaderFault::new("", reason))),
         };
@@ -166,9 +184,8 @@ fn form_of(input: &LoadInput, head: &Head) -> Result<Form, HeaderFault> {
     })
 }
 
-/// The files of each form; forms in the order in which their first files come, so
-/// that the oldest file is among the first that are loaded.
-fn groups(input: &LoadInput, files: Vec<(Form, Object)>) -> Vec<Group> {
+/// The files of each form; the form of the oldest file comes last.
+fn groups(input: &LoadInput, codec: Codec, files: Vec<(Form, Object)>) -> Vec<Group> {
     let mut forms: Vec<(Form, Vec<Object>)> = Vec::new();
     for (form, file) in files {
         match forms.iter_mut().find(|(other, _)| *other == form) {
@@ -178,9 +195,10 @@ fn groups(input: &LoadInput, files: Vec<(Form, Object)>) -> Vec<Group> {
     }
     let groups = forms.into_iter().map(|(form, files)| Group {
         input: form.of(input),
+        codec,
         files,
     });
-    groups.collect()
+    groups.rev().collect()
 }
 
 fn bad(input: &LoadInput, file: &Object, fault: &HeaderFault) -> BadFile {

@@ -6,6 +6,7 @@ use stepfleet_activity::catalogue::Activity;
 use stepfleet_activity::{ActivityError, Catalogue, SystemClock, TaskContext};
 
 use crate::outside::data_api::{self, DataApi};
+use crate::outside::deleting::Store;
 use crate::outside::parts::CopyLimits;
 use crate::outside::postgres::Postgres;
 use crate::outside::{s3, secrets, sns};
@@ -42,9 +43,9 @@ pub struct S3Load {
 #[derive(Debug, Clone)]
 enum Kind {
     /// Many files in one COPY.
-    Redshift(Arc<Loader<s3::Client, Redshift, Outlets>>),
+    Redshift(Arc<Loader<Store<s3::Client>, Redshift, Outlets>>),
     /// One file after another.
-    Postgres(Arc<Loader<s3::Client, Postgres, Outlets>>),
+    Postgres(Arc<Loader<Store<s3::Client>, Postgres, Outlets>>),
 }
 
 impl S3Load {
@@ -105,9 +106,13 @@ impl S3Load {
     }
 }
 
-fn loader<W>(clients: Clients, config: LoadConfig, warehouse: W) -> Loader<s3::Client, W, Outlets> {
+fn loader<W>(
+    clients: Clients,
+    config: LoadConfig,
+    warehouse: W,
+) -> Loader<Store<s3::Client>, W, Outlets> {
     Loader {
-        store: clients.s3,
+        store: Store::new(clients.s3, config.conditional_delete),
         warehouse,
         signals: Outlets {
             cloudwatch: clients.cloudwatch,

@@ -6,21 +6,24 @@ use serde_json::Value;
 use stepfleet_activity::catalogue::read_config;
 use stepfleet_activity::{ActivityError, Class, ConfigFault, names};
 
+use crate::s3_load::codec::{Compression, Gzip};
 use crate::s3_load::column::ColumnName;
 use crate::s3_load::formats::{self, Header, Options};
+use crate::s3_load::keys;
+use crate::s3_load::matching::{Match, Taken};
 use crate::s3_load::table::{Dialect, TableName};
 
 /// How the files are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// Comma-separated values; keys end in `.csv`.
+    /// Comma-separated values.
     Csv,
-    /// Fields between delimiters, without quotes; keys end in `.txt` or `.tsv`.
+    /// Fields between delimiters, without quotes.
     Text,
-    /// JSON objects, one after the other; keys end in `.json` or `.jsonl`.
+    /// JSON objects, one after the other.
     Json,
-    /// Fields of fixed widths; keys end in `.txt`.
+    /// Fields of fixed widths.
     FixedWidth,
 }
 
@@ -40,13 +43,25 @@ pub struct LoadInput {
     pub table: TableName,
     /// How the files are written.
     pub format: Format,
+    /// Which keys are loaded, as globs against what follows `incoming/`: everything
+    /// unless said, but for markers like `_SUCCESS`. A `*` crosses `/`.
+    #[serde(default, rename = "match", skip_serializing_if = "Match::is_all")]
+    pub matches: Match,
     /// Whether each file begins with a line of names: `match` (or true) finds each
     /// field's column by them, `skip` passes over the line.
     #[serde(default, skip_serializing_if = "Header::is_none")]
     pub header: Header,
-    /// Whether the files are gzipped; their keys then end in `.gz`.
-    #[serde(default)]
-    pub gzip: bool,
+    /// How the files are packed: each as its name ends or else as it begins,
+    /// unless it is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
+    /// A short form of `compression`: true is gzip, false is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gzip: Option<Gzip>,
+    /// Whether files that were loaded before and came again are loaded once more.
+    /// In an input alone: in the catalogue it would be so at every tick.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reload: bool,
     /// The columns in the files' order; without them, the table's own. Names in
     /// double quotes keep their case where the warehouse does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -75,6 +90,14 @@ pub struct LoadOutput {
     pub failed: u64,
     /// Files still in `incoming/`, not loaded.
     pub remaining: u64,
+    /// Files that were loaded before, came again with the same bytes, and were
+    /// moved to `processed/` unread.
+    pub already: u64,
+    /// Keys under `incoming/` that `match` does not take, and markers.
+    pub ignored: u64,
+    /// One of these, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignored_key: Option<String>,
     /// Whether somebody else is loading this table, so that nothing was done.
     pub held: bool,
 }
@@ -125,6 +148,10 @@ impl LoadInput {
             let allowed = "empty, or up to 512 letters, digits and /-_.=!+ ending in /";
             faults.push(fault("prefix", &self.prefix, allowed));
         }
+        if self.compression.is_some() && self.gzip.is_some() {
+            let allowed = "one of `compression` and its short form `gzip`";
+            faults.push(fault("gzip", "both", allowed));
+        }
         for (at, column) in self.columns.iter().enumerate() {
             if let Some(first) = self.columns[..at].iter().position(|other| other == column) {
                 let allowed = format!("a column once, and columns[{first}] is it already");
@@ -139,6 +166,9 @@ impl LoadInput {
     /// As a warehouse reads its names, if it has all that is said.
     pub(crate) fn on(mut self, dialect: Dialect) -> Result<Self, Vec<ConfigFault>> {
         let mut faults = formats::faults_on(&self, Some(dialect));
+        if dialect == Dialect::Postgres {
+            self.beyond_postgres(&mut faults);
+        }
         for (at, column) in self.columns.iter().enumerate() {
             let fault = column.fits(dialect).err();
             let fault =
@@ -156,25 +186,28 @@ impl LoadInput {
         }
     }
 
+    /// What only Redshift's COPY reads.
+    fn beyond_postgres(&self, faults: &mut Vec<ConfigFault>) {
+        if self.compression() == Compression::Lzop {
+            let allowed = "gzip, bzip2, zstd, none or auto: only Redshift reads lzop";
+            faults.push(fault("compression", "lzop", allowed));
+        }
+    }
+
+    /// How the files are packed, as it is said in either form.
+    pub(crate) fn compression(&self) -> Compression {
+        let short = self.gzip.map(Compression::from);
+        self.compression.or(short).unwrap_or_default()
+    }
+
     /// A key in one of the loader's folders.
     pub(crate) fn key(&self, folder: &str, rest: &str) -> String {
         format!("{}{folder}/{rest}", self.prefix)
     }
 
-    /// Whether a key's end is that of the format.
-    pub(crate) fn takes(&self, key: &str) -> bool {
-        let key = key.to_ascii_lowercase();
-        let plain = match (self.gzip, key.strip_suffix(".gz")) {
-            (true, Some(plain)) => plain,
-            (false, None) => &key,
-            _ => return false,
-        };
-        match self.format {
-            Format::Csv => plain.ends_with(".csv"),
-            Format::Text => plain.ends_with(".txt") || plain.ends_with(".tsv"),
-            Format::Json => plain.ends_with(".json") || plain.ends_with(".jsonl"),
-            Format::FixedWidth => plain.ends_with(".txt"),
-        }
+    /// Whether a key under `incoming/` is a file to load.
+    pub(crate) fn takes(&self, key: &str) -> Taken {
+        self.matches.takes(keys::rest(self, key))
     }
 }
 
@@ -270,6 +303,34 @@ mod tests {
                 "input.columns[2]: found \"id\"; allowed is a column once, and columns[0] is it",
             ),
             (
+                json!({"compression": "gzip", "gzip": true}),
+                "input.gzip: found \"both\"; allowed is one of `compression`",
+            ),
+            (
+                json!({"compression": "zip"}),
+                "input.compression: found `zip`; allowed are: auto, gzip, bzip2, zstd, lzop, none",
+            ),
+            (
+                json!({"gzip": "yes"}),
+                "input.gzip: found the text `yes`, allowed is true, false or auto",
+            ),
+            (
+                json!({"format": "json", "header": true}),
+                "input.header: found `match`, which does not go with `format: json`",
+            ),
+            (
+                json!({"match": ["*.csv", "[a"]}),
+                "input.match[1]: found `[a`; allowed is a glob",
+            ),
+            (
+                json!({"match": "{a"}),
+                "input.match: found `{a`; allowed is a glob",
+            ),
+            (
+                json!({"match": []}),
+                "input.match: found 0 globs; allowed are 1 to 100",
+            ),
+            (
                 json!({"tabel": "t"}),
                 "input.tabel: `tabel` is no key here; allowed are: bucket",
             ),
@@ -294,13 +355,24 @@ mod tests {
     }
 
     #[test]
-    fn only_the_formats_own_endings_are_taken() {
+    fn every_ending_is_taken_unless_globs_say_which() {
         let mut input = input();
-        assert!(input.takes("incoming/a.csv") && !input.takes("incoming/a.csv.bak"));
-        assert!(!input.takes("incoming/a.csv.gz") && !input.takes("incoming/a.csv.1"));
-        input.gzip = true;
-        assert!(input.takes("incoming/a.csv.gz") && !input.takes("incoming/a.csv"));
-        (input.gzip, input.format) = (false, Format::Json);
-        assert!(input.takes("x.jsonl") && input.takes("x.json") && !input.takes("x.csv"));
+        for key in [
+            "part-00000-x",
+            "0000_part_00",
+            "c.txt",
+            "x/d.tsv",
+            "b.csv.gz",
+        ] {
+            let key = input.key("incoming", key);
+            assert_eq!(input.takes(&key), Taken::Yes, "{key}");
+        }
+        assert_eq!(input.takes("a/incoming/_SUCCESS"), Taken::Marker);
+        input.matches = serde_json::from_value(json!("*.csv")).expect("a glob");
+        assert_eq!(input.takes("a/incoming/x/a.csv"), Taken::Yes);
+        assert_eq!(input.takes("a/incoming/a.csv.bak"), Taken::Unmatched);
+        // What all keys begin with is no part of it.
+        input.matches = serde_json::from_value(json!("a*")).expect("a glob");
+        assert_eq!(input.takes("a/incoming/b.csv"), Taken::Unmatched);
     }
 }

@@ -73,13 +73,14 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
             ..Isolated::default()
         };
         let mut groups = looked.groups;
-        groups.reverse();
         let mut attempts = 0;
         while attempts < self.config.isolate_attempts
             && let Some(group) = groups.pop()
         {
             attempts += 1;
-            let batch = Batch::new(&group.input, group.files, dt.clone());
+            let batch = Batch::new(&group.input, group.files, dt.clone())
+                .packed(group.codec)
+                .again(&run.before);
             let doing = format!("loading {} files, COPY {attempts}", batch.files.len());
             run.context.progress.set(doing);
             self.write(&batch).await?;
@@ -161,8 +162,11 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
 
 /// Some of a batch's files: what they are alike in, they still are.
 fn part(batch: &Batch, files: Vec<Object>) -> Option<Group> {
-    let input = batch.input.clone();
-    (!files.is_empty()).then_some(Group { input, files })
+    (!files.is_empty()).then(|| Group {
+        input: batch.input.clone(),
+        codec: batch.codec,
+        files,
+    })
 }
 
 fn without(files: &[Object], rejects: &[Reject]) -> Vec<Object> {

@@ -96,6 +96,7 @@ mod tests {
             dt: "2026-01-02".to_owned(),
             bytes: 1,
             verified: true,
+            age: std::time::Duration::ZERO,
         }
     }
 

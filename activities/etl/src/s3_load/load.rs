@@ -28,13 +28,21 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
             mover: self.mover(input),
             warehouse: &self.warehouse,
         };
-        let (leftovers, fresh) = self.split(input, &run.tally.waiting).await?;
-        run.tally.loaded(&leftovers);
-        let chosen = select::select(&fresh, self.config.max_files, self.config.max_bytes);
-        let looked = self.look(input, chosen, run.context).await?;
+        let split = self.split(input, &run.tally.waiting).await?;
+        let swept_rows = split.loaded();
+        run.tally.loaded(&swept_rows);
+        let chosen = select::select(&split.fresh, self.config.max_files, self.config.max_bytes);
         // What has come of the others judges a file that fails without a reason:
         // so they stay until it is gone, whatever happens in between.
-        let isolated = self.isolate(run, looked, !leftovers.is_empty()).await;
+        let is_evidence = !split.leftovers.is_empty();
+        run.before = split.before;
+        let isolated = match self.grouped(input, chosen).await {
+            Ok(groups) => match self.look(input, groups, run.context).await {
+                Ok(looked) => self.isolate(run, looked, is_evidence).await,
+                Err(error) => Err(error.into()),
+            },
+            Err(error) => Err(error),
+        };
         let (isolated, failure) = match isolated {
             Ok(isolated) => (isolated, None),
             Err(error) => (Isolated::default(), Some(error)),
@@ -46,7 +54,7 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
             .await;
         run.tally.set_aside(aside.as_deref().unwrap_or_default());
         run.context.progress.set("moving files");
-        let swept = finisher.finish(&leftovers, &mut run.lease).await;
+        let swept = finisher.finish(&swept_rows, &mut run.lease).await;
         let done = finisher.finish(&rows, &mut run.lease).await;
         let failed = failure.map_or(aside, Err)?.len() as u64;
         let ((_, swept), (count, moved)) = (swept?, done?);
@@ -57,6 +65,7 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
             batch_id: isolated.loaded.into_iter().next().map(|(id, _)| id),
             moved: swept + moved,
             failed,
+            already: split.already.len() as u64,
             ..LoadOutput::default()
         })
     }

@@ -7,13 +7,15 @@ use stepfleet_activity::{ActivityError, Clock, TaskContext};
 
 use crate::outside::parts::CopyLimits;
 use crate::outside::{Object, ObjectStore};
+use crate::s3_load::batch::Before;
 use crate::s3_load::config::LoadConfig;
 use crate::s3_load::failed::{Reject, SetAside};
 use crate::s3_load::finish::Mover;
 use crate::s3_load::input::{LoadInput, LoadOutput};
 use crate::s3_load::lease::{Lease, Terms};
-use crate::s3_load::select;
+use crate::s3_load::select::{self, Ignored, Listed};
 use crate::s3_load::signals::Signals;
+use crate::s3_load::split::Split;
 use crate::s3_load::warehouse::{Ledger, LedgerRow};
 
 /// The loader over any outside.
@@ -31,6 +33,7 @@ pub(crate) struct Loader<S, W, N> {
 #[derive(Debug)]
 pub(crate) struct Tally {
     pub(crate) waiting: Vec<Object>,
+    pub(crate) ignored: Ignored,
 }
 
 impl Tally {
@@ -51,6 +54,8 @@ pub(crate) struct Run<'a> {
     pub(crate) context: &'a TaskContext,
     pub(crate) lease: Lease,
     pub(crate) tally: &'a mut Tally,
+    /// What the ledger has of files that are to be loaded again.
+    pub(crate) before: Before,
 }
 
 /// What every way of loading begins and ends with.
@@ -70,6 +75,7 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
                     context,
                     lease,
                     tally: &mut tally,
+                    before: Before::default(),
                 };
                 let result = load(&mut run).await;
                 run.lease.release(&self.store).await;
@@ -101,8 +107,13 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
             .await;
         match listed {
             Ok(listed) => {
-                let waiting = select::files(input, listed);
-                Ok((lease.map_err(ActivityError::from), Tally { waiting }))
+                let Listed { files, ignored } = select::sort(input, listed);
+                ignored.log(input.table.id());
+                let tally = Tally {
+                    waiting: files,
+                    ignored,
+                };
+                Ok((lease.map_err(ActivityError::from), tally))
             }
             Err(error) => {
                 if let Ok(Some(lease)) = lease {
@@ -120,12 +131,14 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
         tally: &Tally,
         result: Result<LoadOutput, ActivityError>,
     ) -> Result<LoadOutput, ActivityError> {
-        let waiting = select::unprocessed(&tally.waiting, self.clock.now());
+        let waiting = select::unprocessed(&tally.waiting, (&tally.ignored, self.clock.now()));
         if let Err(error) = self.signals.publish(input.table.id(), waiting).await {
             tracing::warn!(%error, "the metrics were not published");
         }
         result.map(|output| LoadOutput {
             remaining: waiting.files,
+            ignored: tally.ignored.count,
+            ignored_key: tally.ignored.example.clone(),
             ..output
         })
     }
@@ -171,15 +184,15 @@ impl<S: ObjectStore, W: Ledger, N: Signals> Loader<S, W, N> {
         &self,
         input: &LoadInput,
         files: &[Object],
-    ) -> Result<(Vec<LedgerRow>, Vec<Object>), ActivityError> {
+    ) -> Result<Split, ActivityError> {
         let now = self.clock.now();
         let settled: Vec<&Object> = files
             .iter()
             .filter(|object| select::settled(object, now, self.config.settle))
             .collect();
-        let (mut leftovers, mut fresh) = (Vec::new(), Vec::new());
+        let mut split = Split::default();
         for window in settled.chunks(self.config.max_files) {
-            if fresh.len() >= self.config.max_files {
+            if split.fresh.len() >= self.config.max_files {
                 break;
             }
             let keys: Vec<String> = window.iter().map(|object| object.key.clone()).collect();
@@ -187,14 +200,16 @@ impl<S: ObjectStore, W: Ledger, N: Signals> Loader<S, W, N> {
                 .warehouse
                 .ledger(input.table.id(), &input.bucket, &keys)
                 .await?;
+            // After the answer: who was slow to give it makes nothing look as if
+            // it had come again.
+            let read = self.clock.now();
             for object in window {
-                match rows.iter().find(|row| is_of(row, object)) {
-                    Some(row) => leftovers.push(row.clone()),
-                    None => fresh.push((*object).clone()),
-                }
+                let rows = rows.iter().filter(|row| is_of(row, object));
+                split.add(object, rows.collect(), (input.reload, read));
             }
         }
-        Ok((leftovers, fresh))
+        split.log(input.table.id());
+        Ok(split)
     }
 }
 

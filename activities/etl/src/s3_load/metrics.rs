@@ -49,6 +49,11 @@ pub(crate) async fn publish(client: &Client, table: &str, waiting: Unprocessed) 
             StandardUnit::Seconds,
             waiting.oldest_seconds,
         ))
+        .metric_data(datum(
+            "IgnoredFiles",
+            StandardUnit::Count,
+            waiting.ignored as f64,
+        ))
         .send()
         .await
         .map(drop)

@@ -2,10 +2,10 @@
 //!
 //! The way of a file, and the module of each step:
 //!
-//! 1. `loader` takes the prefix's `lease`, lists `incoming/` and asks the ledger.
-//! 2. `select` says which files are next; a `batch` of them has a name that
-//!    follows from them.
-//!    `forms` groups them by what their beginnings show.
+//! 1. `loader` takes the prefix's `lease`, lists `incoming/` and asks the ledger:
+//!    `matching` says what is a file, `split` what of it is loaded already.
+//! 2. `select` says which files are next, `grouping` which of them are packed
+//!    alike (`codec`) and `forms` which have one header; a `batch` of them has a name that follows from them.
 //! 3. `commit` brings a batch into `redshift`, or `one_by_one` a file into
 //!    `postgres`: rows and ledger in one transaction. `cancel` ends what nobody
 //!    waits for any more.
@@ -20,6 +20,7 @@ use stepfleet_activity::{CancelSafety, HandlerSpec};
 
 pub(crate) mod batch;
 mod cancel;
+pub(crate) mod codec;
 pub(crate) mod column;
 mod commit;
 pub(crate) mod config;
@@ -27,6 +28,7 @@ mod failed;
 mod finish;
 pub(crate) mod formats;
 mod forms;
+mod grouping;
 mod handler;
 pub(crate) mod input;
 mod isolate;
@@ -34,6 +36,7 @@ pub(crate) mod keys;
 pub(crate) mod lease;
 mod load;
 pub(crate) mod loader;
+pub(crate) mod matching;
 pub(crate) mod metrics;
 mod one_by_one;
 pub(crate) mod postgres;
@@ -41,6 +44,7 @@ pub(crate) mod redshift;
 pub(crate) mod reprocess;
 pub(crate) mod select;
 pub(crate) mod signals;
+mod split;
 pub(crate) mod table;
 pub(crate) mod warehouse;
 

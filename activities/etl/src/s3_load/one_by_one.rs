@@ -34,10 +34,12 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
 
     async fn load_one_by_one(&self, run: &mut Run<'_>) -> Result<LoadOutput, ActivityError> {
         let input = run.input;
-        let (leftovers, fresh) = self.split(input, &run.tally.waiting).await?;
-        run.tally.loaded(&leftovers);
-        let moved = self.mover(input).moves(&leftovers, &mut run.lease).await?;
-        let chosen = select::select(&fresh, self.config.max_files, self.config.max_bytes);
+        let split = self.split(input, &run.tally.waiting).await?;
+        let swept = split.loaded();
+        run.tally.loaded(&swept);
+        run.before = split.before;
+        let moved = self.mover(input).moves(&swept, &mut run.lease).await?;
+        let chosen = select::select(&split.fresh, self.config.max_files, self.config.max_bytes);
         let mut found = Found::default();
         // What was bad before a failure is bad after it.
         let mut failure = self.each(run, chosen, &mut found).await.err();
@@ -50,8 +52,9 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
             mut suspects,
         } = found;
         output.moved += moved;
+        output.already = split.already.len() as u64;
         // A failure that is not the data's is the file's own where others load.
-        let evidence = output.files > 0 || !leftovers.is_empty();
+        let evidence = output.files > 0 || !split.leftovers.is_empty();
         if evidence || self.judged(input, &suspects).await? {
             rejects.append(&mut suspects);
         } else if let Some(first) = suspects.first() {
@@ -87,7 +90,7 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
         for file in files {
             run.lease.keep(&self.store).await?;
             run.context.progress.set(format!("loading {}", file.key));
-            let batch = Batch::new(input, vec![file.clone()], dt.clone());
+            let batch = Batch::new(input, vec![file.clone()], dt.clone()).again(&run.before);
             let outcome = match self.one(&batch, &file).await {
                 // A refused read, a trigger, a limit: no file holds up the others.
                 Err(error) if error.class() == Class::Permanent => {
@@ -149,5 +152,6 @@ fn row(batch: &Batch, file: &Object) -> LedgerRow {
         dt: batch.dt.clone(),
         bytes: file.size,
         verified: true,
+        age: std::time::Duration::ZERO,
     }
 }

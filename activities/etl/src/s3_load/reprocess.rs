@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::outside::call::CallError;
+use crate::outside::deleting::{ConditionalDelete, Store};
 use crate::outside::parts::{self, CopyLimits, Original};
 use crate::outside::s3;
 use crate::outside::{Answer, At, Conditional, Object, ObjectStore, To};
@@ -21,6 +22,8 @@ pub struct Reprocess {
     pub starting_with: String,
     /// Only say what would happen.
     pub dry_run: bool,
+    /// How objects are deleted.
+    pub conditional_delete: ConditionalDelete,
 }
 
 /// What became of a file.
@@ -79,8 +82,9 @@ pub async fn reprocess(
     request: &Reprocess,
 ) -> Result<Vec<Reprocessed>, ReprocessError> {
     let limits = CopyLimits::default();
+    let store = Store::new(client.clone(), request.conditional_delete);
     let all = Run {
-        store: client,
+        store: &store,
         request,
         limits,
     };

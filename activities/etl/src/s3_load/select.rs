@@ -6,15 +6,67 @@ use jiff::Timestamp;
 
 use crate::outside::Object;
 use crate::s3_load::input::LoadInput;
+use crate::s3_load::matching::Taken;
 use crate::s3_load::signals::Unprocessed;
 
-/// The files of a listing, oldest first (tie: key), without folders and other endings.
-pub(crate) fn files(input: &LoadInput, mut listed: Vec<Object>) -> Vec<Object> {
-    listed.retain(|object| {
-        !(object.size == 0 && object.key.ends_with('/')) && input.takes(&object.key)
-    });
-    listed.sort_by(|a, b| (a.modified, &a.key).cmp(&(b.modified, &b.key)));
-    listed
+/// All that a listing of `incoming/` has.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    /// What is to be loaded, oldest first (tie: key).
+    pub(crate) files: Vec<Object>,
+    pub(crate) ignored: Ignored,
+}
+
+/// The keys that are not loaded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Ignored {
+    pub(crate) count: u64,
+    /// One of them; no marker, if there is another.
+    pub(crate) example: Option<String>,
+    /// Whether all of them are markers, which many tools leave.
+    only_markers: bool,
+}
+
+impl Ignored {
+    fn add(&mut self, key: &str, is_marker: bool) {
+        let first = self.count == 0;
+        if first || self.only_markers && !is_marker {
+            self.example = Some(key.to_owned());
+            self.only_markers = is_marker;
+        }
+        self.count += 1;
+    }
+
+    /// Says it once, with an example.
+    pub(crate) fn log(&self, table: &str) {
+        let (ignored, example) = (self.count, self.example.as_deref());
+        match (example, self.only_markers) {
+            (None, _) => {}
+            (Some(key), true) => {
+                tracing::info!(table, ignored, key, "markers under incoming/ are ignored");
+            }
+            (Some(key), false) => tracing::warn!(
+                table,
+                ignored,
+                key,
+                "keys under incoming/ are ignored: `match` does not take them"
+            ),
+        }
+    }
+}
+
+/// Takes a listing apart; every key of it is in one of the two.
+pub(crate) fn sort(input: &LoadInput, listed: Vec<Object>) -> Listed {
+    let mut sorted = Listed::default();
+    for object in listed {
+        match input.takes(&object.key) {
+            Taken::Yes => sorted.files.push(object),
+            taken => sorted.ignored.add(&object.key, taken == Taken::Marker),
+        }
+    }
+    let files = &mut sorted.files;
+    files.sort_by(|a, b| (a.modified, &a.key).cmp(&(b.modified, &b.key)));
+    sorted
 }
 
 /// Whether an object has been there for the settle time.
@@ -40,9 +92,12 @@ pub(crate) fn select(files: &[Object], max_files: usize, max_bytes: u64) -> Vec<
 /// What waits.
 pub(crate) fn unprocessed<'a>(
     files: impl IntoIterator<Item = &'a Object>,
-    now: Timestamp,
+    (ignored, now): (&Ignored, Timestamp),
 ) -> Unprocessed {
-    let mut waiting = Unprocessed::default();
+    let mut waiting = Unprocessed {
+        ignored: ignored.count,
+        ..Unprocessed::default()
+    };
     for object in files {
         waiting.files += 1;
         waiting.bytes = waiting.bytes.saturating_add(object.size);
@@ -67,19 +122,25 @@ mod tests {
 
     #[test]
     fn the_oldest_go_first_whatever_their_key() {
-        let input: LoadInput =
-            serde_json::from_str(r#"{"bucket": "land", "table": "public.t", "format": "csv"}"#)
-                .expect("an input");
+        let input = r#"{"bucket": "land", "table": "public.t", "format": "csv", "match": "*.csv"}"#;
+        let input: LoadInput = serde_json::from_str(input).expect("an input");
         let listed = vec![
             object("incoming/", 0, 1),
             object("incoming/a.csv", 1, 9),
             object("incoming/b.csv", 1, 9),
             object("incoming/z.csv", 1, 2),
             object("incoming/z.csv.bak", 1, 1),
+            object("incoming/z/_SUCCESS", 0, 1),
         ];
-        let files = files(&input, listed);
-        let keys: Vec<_> = files.iter().map(|object| object.key.as_str()).collect();
+        let sorted = sort(&input, listed);
+        let keys: Vec<_> = sorted.files.iter().map(|object| &object.key).collect();
         assert_eq!(keys, ["incoming/z.csv", "incoming/a.csv", "incoming/b.csv"]);
+        let ignored = Ignored {
+            count: 3,
+            example: Some("incoming/z.csv.bak".to_owned()),
+            only_markers: false,
+        };
+        assert_eq!(sorted.ignored, ignored);
     }
 
     proptest::proptest! {

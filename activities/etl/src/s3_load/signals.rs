@@ -12,6 +12,8 @@ pub(crate) struct Unprocessed {
     pub(crate) files: u64,
     pub(crate) bytes: u64,
     pub(crate) oldest_seconds: f64,
+    /// Keys that no load takes.
+    pub(crate) ignored: u64,
 }
 
 /// Where the loader says what it sees.

@@ -1,6 +1,7 @@
 //! What the loader asks of a warehouse: a ledger, and rows that come with it.
 
 use std::future::Future;
+use std::time::Duration;
 
 use crate::outside::Answer;
 use crate::outside::data_api::{State, Statement};
@@ -25,6 +26,9 @@ pub(crate) struct LedgerRow {
     pub(crate) dt: String,
     pub(crate) bytes: u64,
     pub(crate) verified: bool,
+    /// For how long it was loaded already when this was read: by the warehouse's
+    /// clock alone, whatever its time zone.
+    pub(crate) age: Duration,
 }
 
 /// What the warehouse says a COPY loaded.

@@ -19,7 +19,7 @@ use crate::s3_load::Clients;
 use crate::s3_load::HANDLER as S3_LOAD;
 use crate::s3_load::config::{LoadConfig, SetUpError, standing};
 use crate::s3_load::input::{LoadInput, bad_input};
-use crate::s3_load::select;
+use crate::s3_load::select::{self, Listed};
 use crate::s3_load::signals::Outlets;
 use crate::s3_load::signals::Signals;
 use crate::s3_load::table::Dialect;
@@ -225,12 +225,13 @@ impl<S: ObjectStore, N: Signals> Planner<S, N> {
     async fn is_due(&self, load: &LoadInput) -> Result<bool, ActivityError> {
         let incoming = load.key("incoming", "");
         let listed = self.store.list(&load.bucket, &incoming).await?;
-        let (files, now) = (select::files(load, listed), self.clock.now());
+        let (Listed { files, ignored }, now) = (select::sort(load, listed), self.clock.now());
         let settled = |file| select::settled(file, now, self.config.settle);
         if files.iter().any(settled) {
             return Ok(true);
         }
-        let waiting = select::unprocessed(&files, now);
+        ignored.log(load.table.id());
+        let waiting = select::unprocessed(&files, (&ignored, now));
         if let Err(error) = self.signals.publish(load.table.id(), waiting).await {
             tracing::warn!(%error, "the metrics were not published");
         }

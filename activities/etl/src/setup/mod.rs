@@ -1,29 +1,34 @@
 //! What AWS and the warehouses need before the first task, from the catalogue.
 
 mod machines;
+pub(crate) mod probe;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-use stepfleet_activity::Class;
 use stepfleet_activity::catalogue::{self, Activity, Catalogue, WarehouseTarget};
+use stepfleet_activity::{Class, Clock as _, SystemClock};
 
 use crate::Commit;
 use crate::outside::call::CallError;
 use crate::outside::data_api::{self, DataApi};
+use crate::outside::deleting::{ConditionalDelete, Store};
 use crate::outside::postgres::Postgres;
-use crate::outside::secrets;
 use crate::outside::states::{self, StateMachine};
+use crate::outside::{s3, secrets};
 use crate::s3_load::metrics::{self, Alarm, AlarmKind};
 use crate::s3_load::redshift::sql;
 pub(crate) use machines::drain_machine;
 use machines::loader;
 #[cfg(test)]
 pub(crate) use machines::machines;
+use probe::Probe;
 
 /// The clients that setting up works with.
 #[derive(Debug, Clone)]
 pub struct Clients {
+    /// For the conditions that the loader's buckets keep.
+    pub s3: s3::Client,
     /// For activities and state machines.
     pub sfn: states::Client,
     /// For the alarms about what waits.
@@ -53,6 +58,15 @@ enum Step {
     Ledger(String, catalogue::Warehouse),
     Procedure(String, catalogue::Warehouse),
     Alarm(Alarm),
+    Probe(Bucket),
+}
+
+/// What a loader loads from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Bucket {
+    name: String,
+    prefix: String,
+    deletes: ConditionalDelete,
 }
 
 impl fmt::Display for SetupStep {
@@ -83,10 +97,16 @@ impl fmt::Display for SetupStep {
                 "put alarm {}, which tells {}",
                 alarm.name, alarm.topic
             ),
+            Step::Probe(bucket) => write!(
+                formatter,
+                "try the conditions of s3://{}/{} at two objects of leases/, and remove these",
+                bucket.name, bucket.prefix
+            ),
             Step::Procedure(name, warehouse) => write!(
                 formatter,
-                "create or replace procedure {} in warehouse {name}, database {}",
-                sql::PROCEDURE,
+                "create or replace procedures stepfleet.{} and stepfleet.{} in warehouse {name}, database {}",
+                sql::PROCEDURES[0],
+                sql::PROCEDURES[1],
                 warehouse.database
             ),
         }
@@ -130,7 +150,24 @@ pub fn plan(catalogue: &Catalogue, role_arn: Option<&str>) -> Vec<SetupStep> {
             steps.push(SetupStep(Step::Procedure(name, warehouse)));
         }
     }
+    let buckets = buckets(catalogue).into_iter();
+    steps.extend(buckets.map(|bucket| SetupStep(Step::Probe(bucket))));
     steps
+}
+
+/// Where the standing loads come from, each once.
+fn buckets(catalogue: &Catalogue) -> BTreeSet<Bucket> {
+    let activities = catalogue.activities.values();
+    let configs = activities.filter_map(|activity| loader(catalogue, activity));
+    let buckets = configs.flat_map(|config| {
+        let deletes = config.conditional_delete;
+        config.loads.into_iter().map(move |load| Bucket {
+            name: load.bucket,
+            prefix: load.prefix,
+            deletes,
+        })
+    });
+    buckets.collect()
 }
 
 /// The alarms about what waits, two for each table.
@@ -164,10 +201,10 @@ fn calls(catalogue: &Catalogue, warehouse: &str) -> bool {
 }
 
 /// What setting up runs in a warehouse, for those who run it by hand: the schema,
-/// the ledger, its locks, and the procedure.
+/// the ledger, its locks, and the procedures.
 pub fn ddl() -> Vec<String> {
     let mut statements = sql::ddl();
-    statements.push(sql::procedure());
+    statements.extend(sql::procedures());
     statements
 }
 
@@ -219,10 +256,27 @@ async fn take(clients: &Clients, step: &Step) -> Result<(), CallError> {
             let warehouse = DataApi::new(clients.redshiftdata.clone(), warehouse.clone());
             warehouse.run_all(sql::ddl()).await
         }
+        Step::Probe(bucket) => {
+            let nonce = format!(
+                "{}-{}",
+                std::process::id(),
+                SystemClock.now().as_nanosecond()
+            );
+            let probe = Probe {
+                store: &Store::new(clients.s3.clone(), bucket.deletes),
+                bucket: &bucket.name,
+                prefix: &bucket.prefix,
+                nonce: &nonce,
+            };
+            probe.run().await
+        }
         Step::Alarm(alarm) => metrics::put_alarm(&clients.cloudwatch, alarm).await,
         Step::Procedure(_, warehouse) => {
             let warehouse = DataApi::new(clients.redshiftdata.clone(), warehouse.clone());
-            warehouse.run(&sql::procedure(), &[]).await.map(drop)
+            for procedure in sql::procedures() {
+                warehouse.run(&procedure, &[]).await?;
+            }
+            Ok(())
         }
     }
 }

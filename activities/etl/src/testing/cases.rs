@@ -1,9 +1,11 @@
 //! What the world does to a load, case by case.
 
+use serde_json::json;
 use stepfleet_activity::Class;
 
-use super::faulty::{Dies, execution, run_with, tick};
-use super::world::{World, lock};
+use super::faulty::{Dies, execution, run_of, run_with, tick};
+use super::world::{Way, World, input, lock};
+use crate::LoadInput;
 use crate::s3_load::signals::Unprocessed;
 
 const ODD: [&str; 6] = [
@@ -47,16 +49,72 @@ async fn a_file_that_arrives_during_the_load_waits_for_the_next() {
     world.assert_loaded_once(&files, "both");
 }
 
+/// Whether it is a file says `match`, and never how a key begins.
 #[tokio::test(start_paused = true)]
 async fn a_key_that_begins_like_another_is_left_alone() {
     let world = World::new();
     world.arrive("a.csv", "1,1\n");
     world.arrive("a.csv.bak", "2,2\n");
     world.pass(60);
-    let output = tick(&world).await.output();
-    assert_eq!((output.files, output.remaining), (1, 0));
+    let csv = LoadInput {
+        matches: serde_json::from_value(json!("*.csv")).expect("a glob"),
+        ..input()
+    };
+    let how = (execution(&world), Dies::Never);
+    let output = run_of(&world, (&csv, json!({})), how).await.output();
+    assert_eq!((output.files, output.remaining, output.ignored), (1, 0, 1));
+    assert_eq!(output.ignored_key.as_deref(), Some("p/incoming/a.csv.bak"));
     assert_eq!(lock(&world.db).rows("public.t"), ["1,1"]);
     assert_eq!(world.keys("incoming"), ["a.csv.bak"]);
+}
+
+/// Loaded, waiting, failed or ignored: no key is none of these, in any mode.
+#[tokio::test(start_paused = true)]
+async fn every_key_is_accounted_for() {
+    const FILES: [&str; 6] = [
+        "part-00000-x",
+        "0000_part_00",
+        "c.txt",
+        "x/d.tsv",
+        "x.ndjson",
+        "stream-1-2026-03-01-12-00-00-5e1c",
+    ];
+    const MARKERS: [&str; 7] = [
+        "",
+        "x/",
+        "_SUCCESS",
+        "_committed_1",
+        "_started_1",
+        "x/.part.crc",
+        "_temporary/0/part-1",
+    ];
+    for way in Way::ALL {
+        let world = World::loading(way, &FILES.map(|name| (name, "1,1\n")));
+        for marker in MARKERS {
+            world.arrive(marker, "");
+        }
+        world.arrive("bad", "9,bad\n");
+        world.pass(60);
+        world.arrive("young", "2,2\n");
+        let output = tick(&world).await.output();
+        let counts = [
+            output.files,
+            output.failed,
+            output.remaining,
+            output.ignored,
+        ];
+        assert_eq!(counts, [6, 1, 1, 7], "{way:?}");
+        assert_eq!(world.keys("incoming").len(), 8, "{way:?}: they stay");
+        let published = world.published();
+        let published = published.last().expect("a metric");
+        assert_eq!((published.files, published.ignored), (1, 7), "{way:?}");
+        // Where there is nothing else, it is said too.
+        world.pass(60);
+        tick(&world).await.output();
+        let output = tick(&world).await.output();
+        let said = (output.files, output.ignored, output.ignored_key.is_some());
+        assert_eq!(said, (0, 7, true), "{way:?}");
+    }
 }
 
 /// S3 says 412 to the move: what is there now is a new file.
@@ -232,6 +290,7 @@ async fn the_metric_is_published_at_zero_and_with_what_waits() {
         files: 1,
         bytes: 4,
         oldest_seconds: 4.0,
+        ignored: 0,
     };
     assert_eq!(world.published().last(), Some(&waiting));
 }

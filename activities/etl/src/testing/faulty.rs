@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 use stepfleet_activity::{ActivityError, Attempt, Class, Clock as _, TaskContext};
 use tokio::sync::Notify;
 
-use super::world::{World, input, lock};
+use super::world::{Condition, World, input, lock};
 use crate::LoadConfig;
 use crate::LoadInput;
 use crate::LoadOutput;
 use crate::outside::call::CallError;
 use crate::outside::data_api::Statement;
+use crate::outside::deleting::Store;
 use crate::outside::parts::CopyLimits;
 use crate::outside::sns::Notice;
 use crate::outside::{Answer, At, Conditional, Object, ObjectStore, Part, PutIf, To, Upload};
@@ -115,13 +116,16 @@ impl ObjectStore for Faulty {
         self.call("get", |world| world.get(at)).await
     }
 
-    async fn beginning(&self, at: At<'_>, most: usize) -> Answer<Option<(Vec<u8>, String)>> {
-        let beginning = |world: &World| {
-            let (mut body, etag) = world.get(at)?;
-            body.truncate(most);
-            Some((body, etag))
-        };
-        self.call("beginning", beginning).await
+    async fn begins(&self, (at, etag): (At<'_>, &str), bytes: u64) -> Answer<Conditional<Vec<u8>>> {
+        self.call("begins", |world| {
+            let kept = || world.begins((at, etag), bytes);
+            let found = || world.etag(at.key).unwrap_or_default();
+            world.lacking(
+                Condition::Begins,
+                (kept, || world.begins((at, &found()), bytes)),
+            )
+        })
+        .await?
     }
 
     async fn put(
@@ -130,12 +134,35 @@ impl ObjectStore for Faulty {
         body: Vec<u8>,
         condition: PutIf<'_>,
     ) -> Answer<Conditional<String>> {
-        self.call("put", |world| world.put(at, body, condition))
-            .await
+        self.call("put", |world| {
+            let which = match condition {
+                PutIf::Absent => Condition::PutAbsent,
+                PutIf::Match(_) => Condition::PutMatch,
+            };
+            let again = body.clone();
+            let kept = || world.put(at, body, condition);
+            let let_pass = || {
+                world.remove_key(at.key);
+                world.put(at, again, PutIf::Absent)
+            };
+            world.lacking(which, (kept, let_pass))
+        })
+        .await?
     }
 
     async fn copy(&self, from: At<'_>, etag: &str, to: To<'_>) -> Answer<Conditional<()>> {
-        self.call("copy", |world| world.copy(from, etag, to)).await
+        self.call("copy", |world| {
+            let which = match to.absent {
+                true => Condition::CopyAbsent,
+                false => Condition::CopySource,
+            };
+            let let_pass = || {
+                let found = world.etag(from.key).unwrap_or_default();
+                world.copy(from, &found, To::over(to.key))
+            };
+            world.lacking(which, (|| world.copy(from, etag, to), let_pass))
+        })
+        .await?
     }
 
     async fn begin(&self, from: At<'_>, etag: &str, to: &str) -> Answer<Conditional<String>> {
@@ -149,8 +176,15 @@ impl ObjectStore for Faulty {
         upload: Upload<'_>,
         part: Part,
     ) -> Answer<Conditional<String>> {
-        self.call("copy_part", |world| world.copy_part(from, upload, part))
-            .await
+        self.call("copy_part", |world| {
+            let let_pass = || {
+                let found = world.etag(from.0.key).unwrap_or_default();
+                world.copy_part((from.0, &found), upload, part)
+            };
+            let kept = || world.copy_part(from, upload, part);
+            world.lacking(Condition::Part, (kept, let_pass))
+        })
+        .await?
     }
 
     async fn complete(&self, upload: Upload<'_>, etags: &[String]) -> Answer<Conditional<()>> {
@@ -163,7 +197,15 @@ impl ObjectStore for Faulty {
     }
 
     async fn delete(&self, at: At<'_>, etag: &str) -> Answer<Conditional<()>> {
-        self.call("delete", |world| world.delete(at, etag)).await
+        self.call("delete", |world| world.delete(at, etag)).await?
+    }
+
+    async fn etag(&self, at: At<'_>) -> Answer<Option<String>> {
+        self.call("head", |world| world.etag(at.key)).await
+    }
+
+    async fn remove(&self, at: At<'_>) -> Answer<()> {
+        self.call("remove", |world| world.remove_key(at.key)).await
     }
 }
 
@@ -304,12 +346,13 @@ pub(super) async fn run_of(
     if let (Value::Object(config), Value::Object(settings)) = (&mut config, settings) {
         config.extend(settings);
     }
+    let config = LoadConfig::read(&config).expect("a config");
     let loader = Loader {
-        store: faulty.clone(),
+        store: Store::new(faulty.clone(), config.conditional_delete),
         warehouse: faulty.clone(),
         signals: faulty.clone(),
         clock: world.clock.clone(),
-        config: LoadConfig::read(&config).expect("a config"),
+        config,
         // Small, so that the longer ones of the tests' files go in parts.
         limits: CopyLimits { whole: 12, part: 7 },
     };

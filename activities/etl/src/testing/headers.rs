@@ -97,11 +97,11 @@ async fn without_columns_the_warehouse_judges_the_names() {
 async fn a_header_that_is_skipped_is_not_read() {
     let world = World::loading(Way::Statements, &[("a.csv", "x,y\n1,ann\n")]);
     let run = tick(&world, json!({"header": "skip"})).await;
-    assert!(!run.calls.contains(&"beginning"), "{:?}", run.calls);
+    assert!(!run.calls.contains(&"begins"), "{:?}", run.calls);
     assert_eq!(run.output().rows, 1);
     let world = World::loading(Way::Statements, &[("a.csv", "1,ann\n")]);
     let run = tick(&world, json!({})).await;
-    assert!(!run.calls.contains(&"beginning"), "{:?}", run.calls);
+    assert!(!run.calls.contains(&"begins"), "{:?}", run.calls);
 }
 
 #[tokio::test(start_paused = true)]

@@ -74,6 +74,7 @@ async fn reprocess(world: &World, dies: Dies) -> Option<Answer<Vec<Reprocessed>>
         prefix: "p/".to_owned(),
         starting_with: String::new(),
         dry_run: false,
+        conditional_delete: Default::default(),
     };
     let faulty = Faulty::new(world, dies);
     let run = Run {

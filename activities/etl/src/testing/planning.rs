@@ -16,7 +16,7 @@ use crate::s3_load::table::Dialect;
 use crate::s3_plan::Planner;
 
 fn load(prefix: &str) -> LoadInput {
-    let load = json!({"bucket": "land", "prefix": prefix, "table": format!("public.{}", &prefix[..1]), "format": "csv"});
+    let load = json!({"bucket": "land", "prefix": prefix, "table": format!("public.{}", &prefix[..1]), "format": "csv", "match": "*.csv"});
     serde_json::from_value(load).expect("a load")
 }
 
@@ -69,6 +69,9 @@ async fn only_loads_for_which_something_has_settled_are_run() {
     let mut waiting: Vec<u64> = world.published().iter().map(|one| one.files).collect();
     waiting.sort_unstable();
     assert_eq!(waiting, [0, 0, 1]);
+    let mut ignored: Vec<u64> = world.published().iter().map(|one| one.ignored).collect();
+    ignored.sort_unstable();
+    assert_eq!(ignored, [0, 0, 1], "no run of theirs would say it");
     world.pass(60);
     let input = PlanInput {
         loads: vec![load("b/"), load("d/")],

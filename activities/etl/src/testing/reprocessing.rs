@@ -19,6 +19,7 @@ fn request(starting_with: &str, dry_run: bool) -> Reprocess {
         prefix: "p/".to_owned(),
         starting_with: starting_with.to_owned(),
         dry_run,
+        conditional_delete: Default::default(),
     }
 }
 

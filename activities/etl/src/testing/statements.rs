@@ -2,9 +2,10 @@
 //! when the worker that submitted it is dead.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
-use stepfleet_activity::Class;
+use stepfleet_activity::{Class, Clock as _};
 
 use super::world::{World, lock};
 use crate::outside::Answer;
@@ -25,6 +26,9 @@ struct Load {
     header: Option<Vec<String>>,
     manifest: String,
     list: String,
+    packed: String,
+    /// How many rows of the ledger its files may have.
+    before: usize,
     state: State,
     error: Option<String>,
     looks: u32,
@@ -88,6 +92,18 @@ impl Db {
         self.history.clear();
     }
 
+    /// What was committed, in order: how its files are packed, and these.
+    pub(super) fn packed(&self) -> Vec<(String, Vec<String>)> {
+        let mut packed = Vec::new();
+        for load in &self.loads {
+            let rows = self.ledger.iter().map(|(_, row)| row);
+            let rows = rows.filter(|row| row.batch_id == load.batch_id);
+            let keys = rows.map(|row| row.key.clone()).collect();
+            packed.push((load.packed.clone(), keys));
+        }
+        packed
+    }
+
     /// How many statements were submitted.
     pub(super) fn submitted(&self) -> usize {
         self.loads.len()
@@ -113,6 +129,8 @@ impl World {
                 header: header(batch),
                 manifest: batch.manifest_key(),
                 list: batch.list_key(),
+                packed: batch.codec.to_string(),
+                before: batch.before.len(),
                 state: State::Running,
                 error: None,
                 looks: 0,
@@ -207,12 +225,19 @@ impl World {
     fn transaction(&self, at: usize, load: &Load) -> Result<(), String> {
         let list = self.body(&load.list).ok_or("the list does not exist")?;
         let list = String::from_utf8(list).expect("text");
-        let staged: Vec<LedgerRow> = list.lines().map(|line| staged(line, &load.dt)).collect();
+        let mut staged: Vec<LedgerRow> = list.lines().map(|line| staged(line, &load.dt)).collect();
+        staged.iter_mut().for_each(|row| row.age = self.time());
         let mut db = lock(&self.db);
-        let there = db.ledger.iter().any(|(table, row)| {
+        let ledger = db.ledger.iter();
+        let known = ledger.filter(|(table, row)| {
             let same = |new: &LedgerRow| new.key == row.key && new.etag == row.etag;
-            row.batch_id == load.batch_id || (is_of(table, &load.table) && staged.iter().any(same))
+            is_of(table, &load.table) && staged.iter().any(same)
         });
+        let there = known.count() != load.before
+            || db
+                .ledger
+                .iter()
+                .any(|(_, row)| row.batch_id == load.batch_id);
         if there && db.procedure {
             return Ok(());
         }
@@ -263,10 +288,10 @@ impl World {
     pub(super) fn load_file(&self, batch: &Batch, body: &[u8]) -> FileOutcome {
         let (file, input) = (&batch.files[0], &batch.input);
         let mut db = lock(&self.db);
-        let there = db.ledger.iter().any(|(table, row)| {
+        let there = db.ledger.iter().position(|(table, row)| {
             is_of(table, input.table.id()) && row.key == file.key && row.etag == file.etag
         });
-        if there {
+        if there.is_some_and(|at| !batch.before.has(&db.ledger[at].1)) {
             return FileOutcome::Already;
         }
         let body = String::from_utf8(body.to_vec()).expect("text");
@@ -295,8 +320,12 @@ impl World {
             dt: batch.dt.clone(),
             bytes: file.size,
             verified: true,
+            age: self.time(),
         };
-        db.ledger.push((input.table.id().to_owned(), row));
+        match there {
+            Some(at) => db.ledger[at].1 = row,
+            None => db.ledger.push((input.table.id().to_owned(), row)),
+        }
         FileOutcome::Loaded(count)
     }
 
@@ -304,8 +333,17 @@ impl World {
         let db = lock(&self.db);
         let rows = db.ledger.iter();
         rows.filter(|(of, row)| is_of(of, table) && keys.contains(&row.key))
-            .map(|(_, row)| row.clone())
+            .map(|(_, row)| LedgerRow {
+                age: self.time() - row.age,
+                ..row.clone()
+            })
             .collect()
+    }
+
+    /// Since 1970: what a row of the ledger has here as its age is when it came in.
+    fn time(&self) -> Duration {
+        let now = self.clock.now().duration_since(jiff::Timestamp::UNIX_EPOCH);
+        Duration::try_from(now).expect("later than that")
     }
 
     pub(super) fn ledgered_files(&self, batch_id: &str) -> u64 {
@@ -362,6 +400,7 @@ fn staged(line: &str, dt: &str) -> LedgerRow {
         etag: text("etag"),
         dt: dt.to_owned(),
         verified: false,
+        age: Duration::ZERO,
     }
 }
 

@@ -47,6 +47,37 @@ pub(super) struct World {
     /// Whether the topic takes nothing.
     pub(super) mute: Arc<AtomicBool>,
     hooks: Arc<Mutex<VecDeque<(&'static str, Hook)>>>,
+    /// What this store does otherwise than S3, if anything.
+    pub(super) lacks: Arc<Mutex<Option<(Condition, Lack)>>>,
+}
+
+/// A condition that S3 keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    PutAbsent,
+    PutMatch,
+    Begins,
+    CopySource,
+    CopyAbsent,
+    Part,
+    Delete,
+}
+
+/// How a store lacks one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// It answers that it has no such thing.
+    Refused,
+    /// It lets every call pass.
+    Ignored,
+}
+
+fn not_there() -> CallError {
+    CallError {
+        what: "a call".to_owned(),
+        reason: "NotImplemented: there is no such condition".to_owned(),
+        class: Class::Permanent,
+    }
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -102,6 +133,7 @@ impl World {
             notices: Arc::default(),
             mute: Arc::default(),
             hooks: Arc::default(),
+            lacks: Arc::default(),
         }
     }
 
@@ -241,6 +273,15 @@ impl World {
         self.body(at.key).zip(self.etag(at.key))
     }
 
+    pub(super) fn begins(&self, (at, etag): (At<'_>, &str), bytes: u64) -> Conditional<Vec<u8>> {
+        let bytes = usize::try_from(bytes).expect("few");
+        match self.get(at) {
+            None => Conditional::Missing,
+            Some((_, found)) if found != etag => Conditional::Refused,
+            Some((body, _)) => Conditional::Done(body.into_iter().take(bytes).collect()),
+        }
+    }
+
     pub(super) fn put(
         &self,
         at: At<'_>,
@@ -332,14 +373,38 @@ impl World {
         lock(&self.uploads).0.len()
     }
 
-    pub(super) fn delete(&self, at: At<'_>, etag: &str) -> Conditional<()> {
-        match self.etag(at.key) {
+    /// As S3 does, or as a store that lacks this.
+    pub(super) fn delete(&self, at: At<'_>, etag: &str) -> Answer<Conditional<()>> {
+        let lack = self.lack(Condition::Delete);
+        if lack == Some(Lack::Refused) {
+            return Err(not_there());
+        }
+        Ok(match self.etag(at.key) {
             None => Conditional::Missing,
-            Some(found) if found != etag => Conditional::Refused,
+            Some(found) if found != etag && lack.is_none() => Conditional::Refused,
             Some(_) => {
-                lock(&self.objects).remove(at.key);
+                self.remove_key(at.key);
                 Conditional::Done(())
             }
+        })
+    }
+
+    fn lack(&self, condition: Condition) -> Option<Lack> {
+        let lacks = lock(&self.lacks);
+        let lack = lacks.filter(|(of, _)| *of == condition);
+        lack.map(|(_, lack)| lack)
+    }
+
+    /// A call with a condition, on a store that may lack it.
+    pub(super) fn lacking<T>(
+        &self,
+        condition: Condition,
+        (kept, let_pass): (impl FnOnce() -> T, impl FnOnce() -> T),
+    ) -> Answer<T> {
+        match self.lack(condition) {
+            None => Ok(kept()),
+            Some(Lack::Ignored) => Ok(let_pass()),
+            Some(Lack::Refused) => Err(not_there()),
         }
     }
 

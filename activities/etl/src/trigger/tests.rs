@@ -72,7 +72,7 @@ impl World {
     }
 
     fn trigger(&self) -> Inner<Self, Self> {
-        let load = json!({"bucket": "land", "prefix": "p/", "table": "public.t", "format": "csv"});
+        let load = json!({"bucket": "land", "prefix": "p/", "table": "public.t", "format": "csv", "match": "*.csv"});
         Inner {
             queue: self.clone(),
             starter: self.clone(),

@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::event::Arrival;
 use crate::s3_load::batch::digest;
 use crate::s3_load::input::LoadInput;
+use crate::s3_load::matching::Taken;
 
 /// How far the clocks of S3 and ours may be apart.
 const SKEW: Duration = Duration::from_secs(2);
@@ -44,7 +45,7 @@ pub(crate) fn wake(
     let load = loads.iter().position(|load| {
         load.bucket == arrival.bucket
             && arrival.key.starts_with(&load.key("incoming", ""))
-            && load.takes(&arrival.key)
+            && load.takes(&arrival.key) == Taken::Yes
     })?;
     let settled = arrival
         .at
@@ -85,7 +86,7 @@ mod tests {
     fn loads() -> Vec<LoadInput> {
         [("land", "a/"), ("land", ""), ("other", "a/")]
             .map(|(bucket, prefix)| {
-                let load = json!({"bucket": bucket, "prefix": prefix, "table": "public.t", "format": "csv"});
+                let load = json!({"bucket": bucket, "prefix": prefix, "table": "public.t", "format": "csv", "match": ["*.csv", "part-*"]});
                 serde_json::from_value(load).expect("a load")
             })
             .into()
@@ -113,7 +114,10 @@ mod tests {
             ("other", "a/incoming/b/x.csv", Some(2)),
             ("land", "b/incoming/x.csv", None),
             ("land", "a/processed/2026-01-01/1/x.csv", None),
+            ("land", "a/incoming/part-00000-x", Some(0)),
             ("land", "a/incoming/x.csv.bak", None),
+            ("land", "a/incoming/_SUCCESS", None),
+            ("land", "a/incoming/x/", None),
             ("nobody", "a/incoming/x.csv", None),
         ] {
             let woken = wake(&arrival(bucket, key, (100, "1")), &loads(), TERMS);

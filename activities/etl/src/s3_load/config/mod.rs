@@ -12,6 +12,8 @@ use serde_json::Value;
 use stepfleet_activity::catalogue::{Activity, WarehouseTarget, not_one_of, read_config};
 use stepfleet_activity::{Catalogue, ConfigFault};
 
+use crate::outside::deleting::ConditionalDelete;
+use crate::s3_load::HANDLER;
 use crate::s3_load::input::LoadInput;
 use crate::s3_load::table::Dialect;
 use standing::{RawTrigger, RawWatch};
@@ -110,6 +112,9 @@ struct RawConfig {
     /// How a batch comes into Redshift: by statements, or by a stored procedure.
     #[serde(default)]
     commit: Commit,
+    /// What the bucket's store does otherwise than S3.
+    #[serde(default)]
+    s3: RawS3,
     /// How far a run goes to find bad files and to load the rest.
     #[serde(default)]
     isolate: RawIsolate,
@@ -123,6 +128,16 @@ struct RawConfig {
     trigger: Option<RawTrigger>,
     /// Alarms about what waits, for each table of `loads`: `etl-worker setup` makes them.
     watch: Option<RawWatch>,
+}
+
+/// What a store does otherwise than S3.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawS3 {
+    /// How an object is deleted only if it is the one that is meant: by the store,
+    /// or, where that knows no DELETE with If-Match, by HEAD before it.
+    #[serde(default)]
+    conditional_delete: ConditionalDelete,
 }
 
 /// How far a run goes to find bad files.
@@ -190,6 +205,8 @@ pub struct LoadConfig {
     pub lease: Duration,
     /// How a batch comes into Redshift.
     pub commit: Commit,
+    /// How objects are deleted.
+    pub conditional_delete: ConditionalDelete,
     /// COPYs in one run at most.
     pub isolate_attempts: u32,
     /// Whom to tell of files that cannot be loaded.
@@ -254,6 +271,7 @@ impl LoadConfig {
         }
         Ok(Self {
             commit: raw.commit,
+            conditional_delete: raw.s3.conditional_delete,
             isolate_attempts: raw.isolate.attempts,
             notify,
             loads,
@@ -342,6 +360,30 @@ pub(crate) fn check(activity: &Activity, catalogue: &Catalogue) -> Result<(), Ve
     let known = catalogue.warehouses.keys().map(String::as_str);
     let named = ("warehouse", config.warehouse.as_str());
     Err(vec![not_one_of("warehouse", named, known)])
+}
+
+/// How objects below a prefix are deleted: as its loader says, or, where no load of
+/// the catalogue is about it, as the most careful of the loaders.
+pub fn conditional_delete(
+    catalogue: &Catalogue,
+    (bucket, prefix): (&str, &str),
+) -> ConditionalDelete {
+    let activities = catalogue.activities.values();
+    let loaders = activities.filter(|activity| activity.handler == HANDLER);
+    let configs = loaders.filter_map(|activity| LoadConfig::of(catalogue, activity).ok());
+    let configs: Vec<LoadConfig> = configs.collect();
+    let about = |config: &&LoadConfig| {
+        let mut loads = config.loads.iter();
+        loads.any(|load| load.bucket == bucket && load.prefix == prefix)
+    };
+    let any = || {
+        let mut ways = configs.iter().map(|config| config.conditional_delete);
+        ways.find(|way| *way == ConditionalDelete::Head)
+    };
+    let own = configs.iter().find(about);
+    own.map(|config| config.conditional_delete)
+        .or_else(any)
+        .unwrap_or_default()
 }
 
 fn fault(path: &str, message: String) -> ConfigFault {

@@ -128,6 +128,10 @@ pub(super) fn loads(loads: &[Value], faults: &mut Vec<ConfigFault>) -> Vec<LoadI
         match read_config::<LoadInput>(load) {
             Ok(load) => {
                 load.faults().into_iter().for_each(&mut say);
+                if load.reload {
+                    let message = "found `true`; allowed in the input of one execution alone: here, what comes again would be loaded again at every tick";
+                    say(ConfigFault::new("reload", message));
+                }
                 read.push(load);
             }
             Err(fault) => say(fault),
@@ -152,7 +156,7 @@ pub(crate) fn checked(
         };
         match checked {
             Ok(load) => read.push(load),
-            Err(more) => faults.extend(more.into_iter().map(|fault| of_load(at, fault))),
+            Err(beyond) => faults.extend(beyond.into_iter().map(|fault| of_load(at, fault))),
         }
     }
     if faults.is_empty() {

@@ -25,7 +25,7 @@ impl<'a> JsonMapping<'a> {
     }
 }
 
-/// `FORMAT CSV IGNOREHEADER 1 GZIP`: words in capitals, numbers and literals.
+/// `FORMAT CSV IGNOREHEADER 1`: words in capitals, numbers and literals.
 ///
 /// Whatever the values are, each stays in its literal: a quote is doubled, and what
 /// has a backslash is refused with the input. The procedure looks once more.
@@ -51,7 +51,6 @@ pub(crate) fn how(input: &LoadInput) -> String {
         ("FILLRECORD", options.fill_record),
         ("IGNOREBLANKLINES", options.ignore_blank_lines),
         ("IGNOREHEADER 1", Some(input.header != Header::None)),
-        ("GZIP", Some(input.gzip)),
     ] {
         words.extend((said == Some(true)).then(|| word.to_owned()));
     }
@@ -127,10 +126,7 @@ mod tests {
     fn the_copy_says_what_the_options_say() {
         for (more, want) in [
             (json!({}), "FORMAT CSV"),
-            (
-                json!({"header": true, "gzip": true}),
-                "FORMAT CSV IGNOREHEADER 1 GZIP",
-            ),
+            (json!({"header": true}), "FORMAT CSV IGNOREHEADER 1"),
             (json!({"header": "skip"}), "FORMAT CSV IGNOREHEADER 1"),
             (
                 json!({"options": {"delimiter": "tab", "quote": "'", "null_as": "it's", "empty_as_null": true}}),

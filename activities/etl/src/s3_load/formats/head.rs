@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
-use flate2::read::MultiGzDecoder;
 use serde::de::IgnoredAny;
 
 use super::cut::{Cutter, Marks};
 use super::{Encoding, HeaderFault, names_of};
+use crate::s3_load::codec::Codec;
 use crate::s3_load::column::ColumnName;
 use crate::s3_load::input::LoadInput;
+use crate::s3_load::postgres::unpack::{said, unpacked};
 
 /// How much of a file is read to know its form.
 pub(crate) const HEAD: usize = 64 << 10;
@@ -24,12 +25,16 @@ pub(crate) struct Head {
 
 impl Head {
     /// Of the first bytes of an object of so many.
-    pub(crate) fn of(input: &LoadInput, packed: &[u8], size: u64) -> Result<Self, String> {
+    pub(crate) fn of(
+        input: &LoadInput,
+        codec: Codec,
+        (packed, size): (&[u8], u64),
+    ) -> Result<Self, String> {
         let all = packed.len() as u64 >= size;
-        let (plain, whole) = if input.gzip {
-            inflate(packed, all)?
-        } else {
-            (packed.to_vec(), all)
+        let (plain, whole) = match codec {
+            Codec::Plain => (packed.to_vec(), all),
+            _ if packed.is_empty() => (Vec::new(), all),
+            codec => inflate(codec, packed, all)?,
         };
         Ok(Self::unpacked(input, &plain, whole))
     }
@@ -94,26 +99,29 @@ impl Head {
 }
 
 /// As much as there is of it, and whether that is all.
-fn inflate(packed: &[u8], all: bool) -> Result<(Vec<u8>, bool), String> {
-    if !packed.is_empty() && !packed.starts_with(&[0x1f, 0x8b]) {
-        return Err("it is not gzip".to_owned());
+fn inflate(codec: Codec, packed: &[u8], all: bool) -> Result<(Vec<u8>, bool), String> {
+    let (mut plain, mut failure) = (Vec::new(), None);
+    let mut inside = unpacked(codec, packed)?.take(HEAD as u64 + 1);
+    let mut piece = [0; 4 << 10];
+    loop {
+        match inside.read(&mut piece) {
+            Ok(0) => break,
+            Ok(read) => plain.extend_from_slice(&piece[..read]),
+            Err(error) => {
+                failure = Some(error);
+                break;
+            }
+        }
     }
-    let mut plain = Vec::new();
-    let read = MultiGzDecoder::new(packed)
-        .take(HEAD as u64 + 1)
-        .read_to_end(&mut plain);
     let more = plain.len() > HEAD;
     plain.truncate(HEAD);
-    match read {
-        Ok(_) => Ok((plain, all && !more)),
+    match failure {
+        None => Ok((plain, all && !more)),
         // The rest of it was not asked for.
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof && !all => {
+        Some(error) if error.kind() == std::io::ErrorKind::UnexpectedEof && !all => {
             Ok((plain, false))
         }
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            Err("it ends in the middle of its gzip stream".to_owned())
-        }
-        Err(error) => Err(format!("it is not gzip: {error}")),
+        Some(error) => Err(said(codec, &error)),
     }
 }
 
@@ -161,7 +169,8 @@ mod tests {
 
     fn names(input: &LoadInput, body: &[u8]) -> Result<Option<Vec<String>>, HeaderFault> {
         let cut = &body[..body.len().min(HEAD)];
-        let head = Head::of(input, cut, body.len() as u64)
+        let codec = input.compression().of_all().unwrap_or_default();
+        let head = Head::of(input, codec, (cut, body.len() as u64))
             .map_err(|reason| HeaderFault::new("", reason))?;
         head.names(input)
     }
@@ -236,7 +245,7 @@ mod tests {
         );
         let cut = names(&gzip, &packed[..100]).expect_err("cut");
         assert!(cut.reason.contains("middle"), "{cut:?}");
-        let plain = names(&gzip, b"id,name\n").expect_err("plain");
+        let plain = names(&gzip, &b"id,name\n".repeat(4)).expect_err("plain");
         assert!(plain.reason.contains("not gzip"), "{plain:?}");
     }
 

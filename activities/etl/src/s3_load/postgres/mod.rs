@@ -6,11 +6,12 @@ mod reader;
 mod target;
 #[cfg(test)]
 mod tests;
+pub(crate) mod unpack;
 
 use std::io::Read as _;
+use std::time::Duration;
 
 use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
 use futures::SinkExt as _;
 use stepfleet_activity::Class;
 use tokio_postgres::error::DbError;
@@ -20,6 +21,7 @@ use crate::outside::call::CallError;
 use crate::outside::postgres::{Postgres, failed};
 use crate::outside::{Answer, Object};
 use crate::s3_load::batch::Batch;
+use crate::s3_load::codec::Codec;
 use crate::s3_load::formats::RecordFault;
 use crate::s3_load::input::LoadInput;
 use crate::s3_load::warehouse::{BadFile, FileOutcome, FileTarget, Ledger, LedgerRow};
@@ -36,8 +38,13 @@ const DDL: &str = "CREATE SCHEMA IF NOT EXISTS stepfleet; \
     dt text NOT NULL, loaded_at timestamptz NOT NULL DEFAULT now(), loaded_rows bigint, \
     PRIMARY KEY (table_name, bucket, object_key, etag))";
 
-const NOTE: &str = "INSERT INTO stepfleet.files (table_name, bucket, object_key, etag, batch_id, \
-    bytes, dt) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+/// A file that is loaded again takes the place of its load before, if that is the
+/// last one still.
+const NOTE: &str = "INSERT INTO stepfleet.files AS files (table_name, bucket, object_key, etag, batch_id, \
+    bytes, dt) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+    ON CONFLICT (table_name, bucket, object_key, etag) DO UPDATE SET batch_id = EXCLUDED.batch_id, \
+    bytes = EXCLUDED.bytes, dt = EXCLUDED.dt, loaded_at = now(), loaded_rows = NULL \
+    WHERE files.batch_id = ANY($8)";
 
 const COUNT: &str = "UPDATE stepfleet.files SET loaded_rows = $5 \
     WHERE table_name = $1 AND bucket = $2 AND object_key = $3 AND etag = $4";
@@ -50,7 +57,8 @@ const KNOWN: &str = "WITH RECURSIVE names(name) AS ( \
     SELECT min(table_name) FROM stepfleet.files UNION ALL \
     SELECT (SELECT min(table_name) FROM stepfleet.files WHERE table_name > name) \
     FROM names WHERE name IS NOT NULL) \
-    SELECT batch_id, object_key, etag, dt, bytes FROM stepfleet.files WHERE bucket = $2 \
+    SELECT batch_id, object_key, etag, dt, bytes, \
+    CAST(EXTRACT(epoch FROM now() - loaded_at) AS bigint) FROM stepfleet.files WHERE bucket = $2 \
     AND object_key = ANY($3) AND table_name IN (SELECT name FROM names WHERE \
     CASE WHEN strpos(name, '\"') > 0 THEN name ELSE lower(name) END = $1)";
 
@@ -79,6 +87,7 @@ impl Ledger for Postgres {
             bytes: u64::try_from(row.get::<_, i64>(4)).unwrap_or_default(),
             // In one transaction with what COPY has counted.
             verified: true,
+            age: Duration::from_secs(u64::try_from(row.get::<_, i64>(5)).unwrap_or_default()),
         });
         Ok(rows.collect())
     }
@@ -183,6 +192,7 @@ async fn once(
                 &batch.id,
                 &bytes,
                 &batch.dt,
+                &batch.before.of(&file.key),
             ],
         )
         .await?;
@@ -233,19 +243,18 @@ async fn send(
     Ok(Sent { records, rows })
 }
 
+/// The inside of a file: as it is said to be packed, or else as it begins,
+/// whatever its name says.
 fn unpacked(input: &LoadInput, body: Vec<u8>) -> Result<Bytes, String> {
-    if !input.gzip {
+    let said = input.compression().of_all();
+    let codec = said.unwrap_or_else(|| Codec::by_beginning(&body));
+    if codec == Codec::Plain {
         return Ok(body.into());
     }
     let mut plain = Vec::new();
-    let read = MultiGzDecoder::new(body.as_slice()).read_to_end(&mut plain);
+    let read = unpack::unpacked(codec, body.as_slice())?.read_to_end(&mut plain);
     read.map(|_| plain.into())
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => {
-                "it ends in the middle of its gzip stream".to_owned()
-            }
-            _ => format!("it is not gzip: {error}"),
-        })
+        .map_err(|error| unpack::said(codec, &error))
 }
 
 /// A fault of the data: classes 22 and 23 of SQLSTATE. Everything else is the

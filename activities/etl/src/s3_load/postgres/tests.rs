@@ -28,6 +28,15 @@ fn what_is_packed_is_unpacked_and_what_is_not_is_bad() {
     let plain = unpacked(&gzip, both).expect("gzip");
     assert_eq!(plain, "1,1\n2,2\n");
     assert!(unpacked(&gzip, b"1,1\n".to_vec()).is_err());
+    // A name that is wrong does no harm where nothing is said.
+    let auto = input(&json!({}));
+    let found = unpacked(&auto, packed(b"1,1\n")).expect("gzip");
+    assert_eq!(found, "1,1\n");
+    let none = input(&json!({"compression": "none"}));
+    assert_eq!(
+        unpacked(&none, packed(b"1\n")).expect("as it is"),
+        packed(b"1\n")
+    );
     assert_eq!(
         unpacked(&input(&json!({})), b"1\n".to_vec()).expect("as it is"),
         "1\n"

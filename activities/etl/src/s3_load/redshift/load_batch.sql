@@ -1,4 +1,4 @@
-CREATE OR REPLACE PROCEDURE ${PROCEDURE}(
+CREATE OR REPLACE PROCEDURE stepfleet.${NAME}(
     batch IN varchar(64),      -- the hash over the table and the files
     target IN varchar(256),    -- "schema"."table"
     names IN varchar(max),     -- ("a", "b"), or nothing
@@ -6,7 +6,7 @@ CREATE OR REPLACE PROCEDURE ${PROCEDURE}(
     manifest IN varchar(max),  -- the URL of the manifest
     how IN varchar(max),       -- FORMAT CSV DELIMITER ';' IGNOREHEADER 1 GZIP
     reader IN varchar(max),    -- the role in quotes, or default
-    day IN varchar(10)         -- a folder of processed/
+    day IN varchar(10)${AGAIN}
 )
 AS $load_batch$
 DECLARE
@@ -18,20 +18,22 @@ BEGIN
         OR names !~ '^( [(]"[^"]+"(, "[^"]+")*[)])?$'
         OR how !~ '^(FORMAT|DELIMITER|FIXEDWIDTH)( [A-Z0-9]+| ''([^'']|'''')*'')+$'
         OR reader !~ '^(default|''[^'']*'')$' THEN
-        RAISE EXCEPTION '${PROCEDURE}: an argument is not what the loader passes';
+        RAISE EXCEPTION 'stepfleet.${NAME}: an argument is not what the loader passes';
     END IF;
     known_as := replace(lower(target), '"', '');
     CREATE TEMP TABLE stepfleet_batch (${FILE});
     EXECUTE 'COPY stepfleet_batch (batch_id, bucket, object_key, etag, bytes) FROM '
         || quote_literal(list) || ' IAM_ROLE ' || reader || ' FORMAT JSON ''auto''';
     SELECT INTO known count(*) FROM stepfleet.ledger l WHERE l.batch_id = batch;
-    IF known = 0 THEN
+    IF known > 0 THEN
+        known := -1;           -- this very batch
+    ELSE
         SELECT INTO known count(*) FROM stepfleet.ledger l
             JOIN stepfleet_batch s
                 ON l.bucket = s.bucket AND l.object_key = s.object_key AND l.etag = s.etag
             WHERE lower(l.table_name) = known_as;
     END IF;
-    IF known = 0 THEN
+    IF known = ${BEFORE} THEN
         EXECUTE 'COPY ' || target || names || ' FROM ' || quote_literal(manifest)
             || ' IAM_ROLE ' || reader || ' MANIFEST ' || how;
         INSERT INTO stepfleet.ledger

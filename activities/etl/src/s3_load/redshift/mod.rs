@@ -3,6 +3,8 @@
 mod rows;
 pub(crate) mod sql;
 
+use std::time::Duration;
+
 use stepfleet_activity::Class;
 use stepfleet_activity::catalogue::WarehouseTarget;
 
@@ -59,7 +61,7 @@ impl Ledger for Redshift {
             let named = keys.iter().enumerate();
             parameters.extend(named.map(|(at, key)| (format!("key{at}"), key.clone())));
             for row in self.api.run(&sql::ledger(keys.len()), &parameters).await? {
-                let [batch_id, key, etag, dt, verified, bytes] = columns(row)?;
+                let [batch_id, key, etag, dt, verified, bytes, age] = columns(row)?;
                 rows.push(LedgerRow {
                     batch_id,
                     key,
@@ -67,6 +69,7 @@ impl Ledger for Redshift {
                     dt,
                     bytes: number(&bytes)?,
                     verified: verified == "1",
+                    age: Duration::from_secs(age.parse().unwrap_or_default()),
                 });
             }
         }

@@ -8,6 +8,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::s3_load::batch::Batch;
+use crate::s3_load::codec::Codec;
 use crate::s3_load::{column, formats};
 
 /// Which statement of [`load`] is the COPY into the target.
@@ -17,10 +18,10 @@ pub(crate) const COPY: usize = 4;
 /// loads share would be locked by the first write to it until the commit.
 const STAGING: &str = "stepfleet_batch";
 
-/// The procedure that [`procedure`] makes. The number is that of its arguments'
-/// meaning: a worker of before goes on calling the one that it knows, beside this
-/// one, and a new one never passes an old one what it does not take.
-pub(crate) const PROCEDURE: &str = "stepfleet.load_batch_2";
+/// What [`procedures`] make in the schema `stepfleet`. The number is that of the
+/// arguments' meaning: a worker of before goes on calling the one that it knows,
+/// beside this one, and a new one never passes an old one what it does not take.
+pub(crate) const PROCEDURES: [&str; 2] = ["load_batch_2", "reload_batch"];
 
 /// How many locks there are: with `CREATE SCHEMA` and the ledger they fit into
 /// one batch, which takes 40 statements.
@@ -39,7 +40,6 @@ const LOCKS: u8 = 32;
 /// overlap may fail with error 1023, since both read and write the ledger: that
 /// is transient, and nothing of the failed one stays.
 pub(crate) fn load(batch: &Batch, copy_role: Option<&str>) -> Vec<String> {
-    let id = &batch.id;
     let table = batch.input.table.id();
     vec![
         format!("LOCK TABLE {}", lock(table)),
@@ -50,7 +50,7 @@ pub(crate) fn load(batch: &Batch, copy_role: Option<&str>) -> Vec<String> {
             batch.list_key(),
             role(copy_role)
         ),
-        guard(id, table),
+        guard(batch),
         copy(batch, copy_role),
         format!(
             "INSERT INTO stepfleet.ledger (batch_id, bucket, object_key, etag, bytes, table_name, dt, loaded_at, verified) SELECT batch_id, bucket, object_key, etag, bytes, '{table}', '{}', getdate(), false FROM {STAGING}",
@@ -60,36 +60,51 @@ pub(crate) fn load(batch: &Batch, copy_role: Option<&str>) -> Vec<String> {
     ]
 }
 
-/// The load by the procedure that [`procedure`] makes, and as one transaction
+/// The load by the procedures that [`procedures`] make, and as one transaction
 /// too. The lock is taken outside of it: nothing else may come first in the
 /// transaction, and what a procedure does before its own first statement is not
 /// documented.
 pub(crate) fn call(batch: &Batch, copy_role: Option<&str>) -> Vec<String> {
     let input = &batch.input;
-    let arguments = [
+    let mut arguments = vec![
         batch.id.clone(),
         input.table.sql(),
         column::list(&input.columns),
         format!("s3://{}/{}", input.bucket, batch.list_key()),
         format!("s3://{}/{}", input.bucket, batch.manifest_key()),
-        formats::how(input),
+        format(batch),
         role(copy_role),
         batch.dt.clone(),
     ];
-    let arguments = arguments.map(|argument| literal(&argument));
-    vec![
-        format!("LOCK TABLE {}", lock(input.table.id())),
-        format!("CALL {PROCEDURE}({})", arguments.join(", ")),
-    ]
+    arguments.iter_mut().for_each(|text| *text = literal(text));
+    let name = match batch.before.len() {
+        0 => PROCEDURES[0],
+        earlier => {
+            arguments.push(earlier.to_string());
+            PROCEDURES[1]
+        }
+    };
+    let call = format!("CALL stepfleet.{name}({})", arguments.join(", "));
+    vec![format!("LOCK TABLE {}", lock(input.table.id())), call]
 }
 
-/// The procedure: it returns quietly where the batch, or any file of it, is in
-/// the ledger, which the caller reads anyway.
-pub(crate) fn procedure() -> String {
-    include_str!("load_batch.sql")
-        .trim_end()
-        .replace("${PROCEDURE}", PROCEDURE)
-        .replace("${FILE}", FILE)
+/// The procedures: they return quietly where the batch, or any file of it, is in
+/// the ledger, which the caller reads anyway. The second one is for files that are
+/// loaded again: it is told how often the ledger has them.
+pub(crate) fn procedures() -> [String; 2] {
+    let text = include_str!("load_batch.sql").trim_end();
+    let text = text.replace("${FILE}", FILE);
+    let made = |name: &str, parameter: &str, before: &str| {
+        text.replace("${NAME}", name)
+            .replace("${AGAIN}", parameter)
+            .replace("${BEFORE}", before)
+    };
+    let day = "         -- a folder of processed/";
+    let again = ",        -- a folder of processed/\n    earlier IN bigint          -- how often the ledger has these files already";
+    [
+        made(PROCEDURES[0], day, "0"),
+        made(PROCEDURES[1], again, "earlier"),
+    ]
 }
 
 /// The lock of a target. Two targets may share one; one target never has two.
@@ -102,11 +117,14 @@ fn lock_table(number: u8) -> String {
     format!("stepfleet.lock_{number:02}")
 }
 
-/// Divides by zero if the batch, or any file of it, is in the ledger. Loaders of
-/// before have ledgered tables as they were spelt.
-fn guard(id: &str, table: &str) -> String {
+/// Divides by zero if the batch, or any file of it, is in the ledger: of files
+/// that are loaded again, if more is there than was before. Loaders of before have
+/// ledgered tables as they were spelt.
+fn guard(batch: &Batch) -> String {
+    let (id, table) = (&batch.id, batch.input.table.id());
+    let before = batch.before.len();
     format!(
-        "SELECT 1 / (CASE WHEN EXISTS (SELECT 1 FROM stepfleet.ledger WHERE batch_id = '{id}') OR EXISTS (SELECT 1 FROM stepfleet.ledger l JOIN {STAGING} s ON l.bucket = s.bucket AND l.object_key = s.object_key AND l.etag = s.etag WHERE lower(l.table_name) = '{table}') THEN 0 ELSE 1 END)"
+        "SELECT 1 / (CASE WHEN EXISTS (SELECT 1 FROM stepfleet.ledger WHERE batch_id = '{id}') OR (SELECT COUNT(*) FROM stepfleet.ledger l JOIN {STAGING} s ON l.bucket = s.bucket AND l.object_key = s.object_key AND l.etag = s.etag WHERE lower(l.table_name) = '{table}') <> {before} THEN 0 ELSE 1 END)"
     )
 }
 
@@ -119,8 +137,20 @@ fn copy(batch: &Batch, copy_role: Option<&str>) -> String {
         input.bucket,
         batch.manifest_key(),
         role(copy_role),
-        formats::how(input)
+        format(batch)
     )
+}
+
+/// `FORMAT CSV IGNOREHEADER 1 GZIP`.
+fn format(batch: &Batch) -> String {
+    let packed = match batch.codec {
+        Codec::Plain => "",
+        Codec::Gzip => " GZIP",
+        Codec::Bzip2 => " BZIP2",
+        Codec::Zstd => " ZSTD",
+        Codec::Lzop => " LZOP",
+    };
+    format!("{}{packed}", formats::how(&batch.input))
 }
 
 /// A backslash means something in Redshift's literals.
@@ -158,7 +188,7 @@ pub(crate) fn ddl() -> Vec<String> {
 pub(crate) fn ledger(count: usize) -> String {
     let keys: Vec<String> = (0..count).map(|at| format!(":key{at}")).collect();
     format!(
-        "SELECT batch_id, object_key, etag, dt, CASE WHEN verified THEN 1 ELSE 0 END, bytes FROM stepfleet.ledger WHERE lower(table_name) = :table_name AND bucket = :bucket AND object_key IN ({})",
+        "SELECT batch_id, object_key, etag, dt, CASE WHEN verified THEN 1 ELSE 0 END, bytes, CAST(EXTRACT(epoch FROM getdate()) - EXTRACT(epoch FROM loaded_at) AS bigint) FROM stepfleet.ledger WHERE lower(table_name) = :table_name AND bucket = :bucket AND object_key IN ({})",
         keys.join(", ")
     )
 }
@@ -232,6 +262,16 @@ mod tests {
         assert!(statements[COPY].ends_with(
             "IAM_ROLE default MANIFEST FORMAT JSON 'auto ignorecase' TIMEFORMAT 'auto'"
         ));
+        for (codec, want) in [
+            (Codec::Plain, "'auto'"),
+            (Codec::Gzip, "'auto' GZIP"),
+            (Codec::Bzip2, "'auto' BZIP2"),
+            (Codec::Zstd, "'auto' ZSTD"),
+            (Codec::Lzop, "'auto' LZOP"),
+        ] {
+            let copy = &load(&two.clone().packed(codec), None)[COPY];
+            assert!(copy.ends_with(&format!(" TIMEFORMAT {want}")), "{copy}");
+        }
         assert!(statements[0].starts_with("LOCK"), "before anything is read");
         assert!(
             statements[COPY - 1].starts_with("SELECT 1 / "),
@@ -252,9 +292,11 @@ mod tests {
                 "CALL stepfleet.load_batch_2('{id}', '\"public\".\"t\"', ' (\"a\", \"desc\")', 's3://land/p/manifests/{id}.files.json', 's3://land/p/manifests/{id}.json', 'FORMAT JSON ''auto ignorecase'' TIMEFORMAT ''auto'' GZIP', '''arn:''''x''', '2026-01-02')"
             )
         );
-        let made = procedure();
-        assert!(made.starts_with("CREATE OR REPLACE PROCEDURE stepfleet.load_batch_2("));
-        assert!(made.contains(FILE) && !made.contains("${"), "{made}");
+        for (made, name) in procedures().iter().zip(PROCEDURES) {
+            let begin = format!("CREATE OR REPLACE PROCEDURE stepfleet.{name}(");
+            assert!(made.starts_with(&begin), "{made}");
+            assert!(made.contains(FILE) && !made.contains("${"), "{made}");
+        }
     }
 
     #[test]

@@ -220,7 +220,7 @@ impl Target<'_> {
         body: Bytes,
         errors: &mut Vec<ErrorDetail>,
     ) -> Result<u64, LoadError> {
-        let body = source::unpacked(body, self.job.command.gzip)
+        let body = source::unpacked(body, self.job.command.packing)
             .map_err(|message| self.unreadable(file, message))?;
         let body = source::decoded(body, self.job.command.encoding)
             .map_err(|message| self.unreadable(file, message))?;

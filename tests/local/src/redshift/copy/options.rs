@@ -64,6 +64,17 @@ pub(crate) enum Encoding {
     Latin1,
 }
 
+/// How all files are packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// GZIP.
+    Gzip,
+    /// BZIP2.
+    Bzip2,
+    /// ZSTD.
+    Zstd,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Layout {
     Csv,
@@ -81,7 +92,7 @@ pub(super) struct Options {
     escape: bool,
     pub(super) ignore_header: Option<u64>,
     pub(super) manifest: bool,
-    pub(super) gzip: bool,
+    pub(super) packing: Option<Packing>,
     pub(super) widths: Vec<usize>,
     pub(super) encoding: Encoding,
     null_as: bool,
@@ -116,7 +127,6 @@ impl Options {
     fn flag(&mut self, name: &str) -> bool {
         let flag = match name {
             "MANIFEST" => &mut self.manifest,
-            "GZIP" => &mut self.gzip,
             "NOLOAD" => &mut self.no_load,
             "REMOVEQUOTES" => &mut self.remove_quotes,
             "ESCAPE" => &mut self.escape,
@@ -145,6 +155,10 @@ impl Options {
                 let ignore_case = json_option(cursor)?;
                 self.layout(Layout::Json { ignore_case })?;
             }
+            "GZIP" => self.pack(Packing::Gzip)?,
+            "BZIP2" => self.pack(Packing::Bzip2)?,
+            "ZSTD" => self.pack(Packing::Zstd)?,
+            "LZOP" => return Err("COPY LZOP is not here: only GZIP, BZIP2 and ZSTD".to_owned()),
             "IGNOREHEADER" => self.ignore_header = Some(cursor.number_of(name)?),
             "DELIMITER" => self.delimiter = Some(character(name, &cursor.text_of(name)?)?),
             "QUOTE" => self.quote = Some(character(name, &cursor.text_of(name)?)?),
@@ -179,6 +193,13 @@ impl Options {
     fn layout(&mut self, layout: Layout) -> Result<(), String> {
         if self.layout.replace(layout).is_some() {
             return Err("COPY names its format twice".to_owned());
+        }
+        Ok(())
+    }
+
+    fn pack(&mut self, packing: Packing) -> Result<(), String> {
+        if self.packing.replace(packing).is_some() {
+            return Err("COPY names its compression twice".to_owned());
         }
         Ok(())
     }

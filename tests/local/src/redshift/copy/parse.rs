@@ -1,7 +1,7 @@
 //! Reads a COPY command.
 
 use super::super::reserved;
-use super::options::{Encoding, Options, Rules};
+use super::options::{Encoding, Options, Packing, Rules};
 use super::token::{Kind, Token, tokens};
 
 /// Where the data or the manifest is.
@@ -70,7 +70,8 @@ pub(crate) struct CopyCommand {
     /// The widths of the fields in characters, where they are fixed.
     pub(crate) widths: Vec<usize>,
     pub(crate) encoding: Encoding,
-    pub(crate) gzip: bool,
+    /// How all files are packed, if they are.
+    pub(crate) packing: Option<Packing>,
     /// Lines to skip at the head of each file.
     pub(crate) ignore_header: u64,
     pub(crate) rules: Rules,
@@ -126,7 +127,7 @@ pub(crate) fn parse(sql: &str) -> Option<Result<CopyCommand, String>> {
                 format: options.format()?,
                 widths: options.widths,
                 encoding: options.encoding,
-                gzip: options.gzip,
+                packing: options.packing,
                 ignore_header: options.ignore_header.unwrap_or(0),
                 rules: options.rules,
                 max_errors: options.max_errors,
@@ -236,7 +237,7 @@ mod tests {
             format: CSV,
             widths: Vec::new(),
             encoding: Encoding::Utf8,
-            gzip: false,
+            packing: None,
             ignore_header: 0,
             rules: Rules::default(),
             max_errors: 0,
@@ -361,7 +362,7 @@ mod tests {
                 key: "it's".to_owned(),
             },
             manifest: true,
-            gzip: true,
+            packing: Some(Packing::Gzip),
             ..plain()
         };
         assert_eq!(wanted.bare_table(), "T x");

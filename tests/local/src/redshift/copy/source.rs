@@ -3,10 +3,11 @@
 use std::io::Read;
 
 use bytes::Bytes;
+use bzip2::read::MultiBzDecoder;
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 
-use super::options::Encoding;
+use super::options::{Encoding, Packing};
 use super::parse::{CopyCommand, Source};
 use crate::s3::S3;
 
@@ -82,14 +83,22 @@ fn listed(manifest: &[u8], s3: &S3) -> Result<Vec<Source>, String> {
 }
 
 /// What is in a file, unpacked where it is packed.
-pub(super) fn unpacked(body: Bytes, gzip: bool) -> Result<Bytes, String> {
-    if !gzip {
-        return Ok(body);
-    }
+pub(super) fn unpacked(body: Bytes, packing: Option<Packing>) -> Result<Bytes, String> {
+    let packed = body.as_ref();
+    let (mut reader, name): (Box<dyn Read + '_>, &str) = match packing {
+        None => return Ok(body),
+        Some(Packing::Gzip) => (Box::new(MultiGzDecoder::new(packed)), "gzip"),
+        Some(Packing::Bzip2) => (Box::new(MultiBzDecoder::new(packed)), "bzip2"),
+        Some(Packing::Zstd) => {
+            let decoder = zstd::Decoder::new(packed);
+            let decoder = decoder.map_err(|error| format!("not valid zstd: {error}"))?;
+            (Box::new(decoder), "zstd")
+        }
+    };
     let mut plain = Vec::new();
-    MultiGzDecoder::new(body.as_ref())
+    reader
         .read_to_end(&mut plain)
-        .map_err(|error| format!("not valid gzip: {error}"))?;
+        .map_err(|error| format!("not valid {name}: {error}"))?;
     Ok(Bytes::from(plain))
 }
 
@@ -159,16 +168,28 @@ mod tests {
     }
 
     #[test]
-    fn every_member_of_a_gzip_is_read() {
-        let mut packed = Vec::new();
-        for part in ["a\n", "b\n"] {
-            let mut member = GzEncoder::new(&mut packed, flate2::Compression::fast());
-            member.write_all(part.as_bytes()).expect("written");
-            member.finish().expect("finished");
+    fn every_member_of_what_is_packed_is_read() {
+        let gzip = |text: &[u8]| {
+            let mut to = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            to.write_all(text).expect("written");
+            to.finish().expect("finished")
+        };
+        let bzip2 = |text: &[u8]| {
+            let mut to = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+            to.write_all(text).expect("written");
+            to.finish().expect("finished")
+        };
+        let zstd = |text: &[u8]| zstd::encode_all(text, 1).expect("packed");
+        for (packing, pack) in [
+            (Packing::Gzip, &gzip as &dyn Fn(&[u8]) -> Vec<u8>),
+            (Packing::Bzip2, &bzip2),
+            (Packing::Zstd, &zstd),
+        ] {
+            let packed = Bytes::from([pack(b"a\n"), pack(b"b\n")].concat());
+            let plain = unpacked(packed.clone(), Some(packing));
+            assert_eq!(plain.expect("packed"), "a\nb\n");
+            assert_eq!(unpacked(packed.clone(), None).expect("as is"), packed);
+            assert!(unpacked(Bytes::from("a\n"), Some(packing)).is_err());
         }
-        let packed = Bytes::from(packed);
-        assert_eq!(unpacked(packed.clone(), true).expect("gzip"), "a\nb\n");
-        assert_eq!(unpacked(packed.clone(), false).expect("as is"), packed);
-        assert!(unpacked(Bytes::from("a\n"), true).is_err());
     }
 }

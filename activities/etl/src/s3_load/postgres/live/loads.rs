@@ -194,3 +194,61 @@ async fn a_table_has_one_ledger_however_it_is_spelt() {
     assert_eq!(known("public.nobody").await, [""; 0]);
     machine.end().await;
 }
+
+/// Each load again takes the place of the one before, once.
+#[tokio::test]
+async fn a_file_that_comes_again_is_loaded_once_more() {
+    let machine = Machine::start().await;
+    let target = machine.target("127.0.0.1", "").await;
+    target.set_up().await.expect("a ledger");
+    machine.say("CREATE TABLE public.one (a text)").await;
+    let input = input(&json!({"table": "public.one"}));
+    let file = Object {
+        key: "incoming/a.csv".to_owned(),
+        etag: "e".to_owned(),
+        size: 2,
+        modified: jiff::Timestamp::UNIX_EPOCH,
+    };
+    let keys = [file.key.clone()];
+    let ledger = async || {
+        let rows = target.ledger("public.one", "land", &keys).await;
+        rows.expect("the ledger")
+    };
+    let load = async |batch: &Batch| {
+        let loaded = target.load(batch, b"x\n".to_vec()).await;
+        loaded.expect("a load")
+    };
+    let first = Batch::new(&input, vec![file], "2026-01-01".to_owned());
+    assert_eq!(load(&first).await, FileOutcome::Loaded(1));
+    machine
+        .say("UPDATE stepfleet.files SET loaded_at = loaded_at - interval '1 hour'")
+        .await;
+    let mut last = first.clone();
+    for _ in 0..2 {
+        let rows = ledger().await;
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        assert_eq!(rows[0].batch_id, last.id);
+        assert_eq!(
+            rows[0].age.as_secs() >= 3_600,
+            last.id == first.id,
+            "{rows:?}"
+        );
+        let mut before = crate::s3_load::batch::Before::default();
+        before.add(&rows[0]);
+        let again = first.clone().again(&before);
+        // Two that know the same are one.
+        let (one, two) = tokio::join!(load(&again), load(&again));
+        let outcomes = [one, two];
+        assert!(outcomes.contains(&FileOutcome::Loaded(1)), "{outcomes:?}");
+        assert!(outcomes.contains(&FileOutcome::Already), "{outcomes:?}");
+        // Whoever knows less than the ledger does nothing.
+        assert_eq!(load(&last).await, FileOutcome::Already);
+        last = again;
+    }
+    let client = machine.warehouse.connection().await.expect("a connection");
+    let count = client
+        .query_one("SELECT count(*) FROM public.one", &[])
+        .await;
+    assert_eq!(count.expect("a count").get::<_, i64>(0), 3);
+    machine.end().await;
+}
