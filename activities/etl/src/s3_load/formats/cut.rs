@@ -121,6 +121,8 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct Cutter {
     marks: Marks,
+    /// What is more than data, by byte.
+    special: [bool; 256],
     record: Record,
     state: State,
     escaped: bool,
@@ -137,8 +139,16 @@ pub(crate) struct Cutter {
 
 impl Cutter {
     pub(crate) fn new(marks: Marks) -> Self {
+        let mut special = [false; 256];
+        for byte in [marks.delimiter, b'\n', b'\r', b'\\'] {
+            special[usize::from(byte)] = true;
+        }
+        if let Some(quote) = marks.quote {
+            special[usize::from(quote)] = true;
+        }
         Self {
             marks,
+            special,
             record: Record {
                 line: 1,
                 ..Record::default()
@@ -160,16 +170,35 @@ impl Cutter {
         piece: &[u8],
         mut each: impl FnMut(&Record) -> Result<bool, RecordFault>,
     ) -> Result<usize, RecordFault> {
-        for (at, byte) in piece.iter().enumerate() {
+        let mut at = 0;
+        loop {
+            at += self.plain(&piece[at..]);
+            let Some(byte) = piece.get(at) else {
+                return Ok(at);
+            };
+            at += 1;
             if self.byte(*byte)? {
                 let more = each(&self.record)?;
                 self.next();
                 if !more {
-                    return Ok(at + 1);
+                    return Ok(at);
                 }
             }
         }
-        Ok(piece.len())
+    }
+
+    /// Takes what is nothing but data at once; gives how much that was.
+    fn plain(&mut self, piece: &[u8]) -> usize {
+        let inside = matches!(self.state, State::Bare | State::Quoted) && !self.escapes;
+        let room = LONGEST.saturating_sub(self.record.text.len());
+        if !inside {
+            return 0;
+        }
+        let data = piece.iter().take(room);
+        let data = data.take_while(|byte| !self.special[usize::from(**byte)]);
+        let length = data.count();
+        self.record.text.extend_from_slice(&piece[..length]);
+        length
     }
 
     /// The last record, if its line has no end.
