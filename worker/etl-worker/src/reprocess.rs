@@ -73,7 +73,7 @@ pub(crate) fn command() -> clap::Command {
 pub(crate) async fn run(call: CommandCall<'_>) -> Result<ExitCode, BoxError> {
     let flags = Flags::from_arg_matches(call.matches)?;
     let request = Reprocess {
-        conditional_delete: conditional_delete(call.catalogue, (&flags.bucket, &flags.prefix)),
+        conditional_delete: conditional_delete(call.catalogue, &flags.bucket, &flags.prefix),
         bucket: flags.bucket,
         prefix: flags.prefix,
         starting_with: flags.starting_with,

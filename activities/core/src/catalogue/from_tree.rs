@@ -110,14 +110,6 @@ impl Reader<'_> {
     }
 }
 
-impl<'de> IntoDeserializer<'de, TypeFault> for Reader<'de> {
-    type Deserializer = Self;
-
-    fn into_deserializer(self) -> Self {
-        self
-    }
-}
-
 impl<'de> de::Deserializer<'de> for Reader<'de> {
     type Error = TypeFault;
 
@@ -181,20 +173,22 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
     }
 }
 
-/// The items of a list, one after the other. What an item's own type refuses after
-/// it was read has the item's place, not the list's.
+/// The items of a list, one after the other.
 struct Items<'a>(std::slice::Iter<'a, Node>);
 
 impl<'de> de::SeqAccess<'de> for Items<'de> {
     type Error = TypeFault;
 
+    /// What is wrong with an item as a whole is said at its own place.
     fn next_element_seed<T: DeserializeSeed<'de>>(
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, TypeFault> {
-        let reader = self.0.next().map(Reader);
-        let read = reader.map(|reader| reader.place(seed.deserialize(reader)));
-        read.transpose()
+        let Some(node) = self.0.next() else {
+            return Ok(None);
+        };
+        let reader = Reader(node);
+        reader.place(seed.deserialize(reader)).map(Some)
     }
 
     fn size_hint(&self) -> Option<usize> {

@@ -46,8 +46,8 @@ impl<S: ObjectStore> ObjectStore for Store<S> {
         self.inner.get(at).await
     }
 
-    async fn begins(&self, from: (At<'_>, &str), bytes: u64) -> Answer<Conditional<Vec<u8>>> {
-        self.inner.begins(from, bytes).await
+    async fn begins(&self, from: At<'_>, etag: &str, bytes: u64) -> Answer<Conditional<Vec<u8>>> {
+        self.inner.begins(from, etag, bytes).await
     }
 
     async fn put(

@@ -92,7 +92,8 @@ pub(crate) trait ObjectStore: Clone + Send + Sync + 'static {
     /// The first bytes, so many at most, if the object has this ETag.
     fn begins(
         &self,
-        from: (At<'_>, &str),
+        from: At<'_>,
+        etag: &str,
         bytes: u64,
     ) -> impl Future<Output = Answer<Conditional<Vec<u8>>>> + Send;
     /// Writes, if the precondition holds; the answer is the new ETag.

@@ -49,7 +49,7 @@ impl<S: ObjectStore, W, N> Loader<S, W, N> {
             bucket: &input.bucket,
             key: &file.key,
         };
-        let begins = self.store.begins((at, &file.etag), Codec::TELLING).await;
+        let begins = self.store.begins(at, &file.etag, Codec::TELLING).await;
         match begins {
             Ok(Conditional::Done(bytes)) => Ok(Some(Codec::by_beginning(&bytes))),
             Ok(Conditional::Refused | Conditional::Missing) => Ok(None),

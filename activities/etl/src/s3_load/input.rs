@@ -152,15 +152,19 @@ impl LoadInput {
             let allowed = "one of `compression` and its short form `gzip`";
             faults.push(fault("gzip", "both", allowed));
         }
+        self.column_faults(&mut faults);
+        faults.extend(self.options.faults());
+        faults.extend(formats::faults_on(self, None));
+        faults
+    }
+
+    fn column_faults(&self, faults: &mut Vec<ConfigFault>) {
         for (at, column) in self.columns.iter().enumerate() {
             if let Some(first) = self.columns[..at].iter().position(|other| other == column) {
                 let allowed = format!("a column once, and columns[{first}] is it already");
                 faults.push(fault(&format!("columns[{at}]"), column.name(), &allowed));
             }
         }
-        faults.extend(self.options.faults());
-        faults.extend(formats::faults_on(self, None));
-        faults
     }
 
     /// As a warehouse reads its names, if it has all that is said.

@@ -131,7 +131,7 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
         tally: &Tally,
         result: Result<LoadOutput, ActivityError>,
     ) -> Result<LoadOutput, ActivityError> {
-        let waiting = select::unprocessed(&tally.waiting, (&tally.ignored, self.clock.now()));
+        let waiting = select::unprocessed(&tally.waiting, &tally.ignored, self.clock.now());
         if let Err(error) = self.signals.publish(input.table.id(), waiting).await {
             tracing::warn!(%error, "the metrics were not published");
         }
@@ -205,7 +205,7 @@ impl<S: ObjectStore, W: Ledger, N: Signals> Loader<S, W, N> {
             let read = self.clock.now();
             for object in window {
                 let rows = rows.iter().filter(|row| is_of(row, object));
-                split.add(object, rows.collect(), (input.reload, read));
+                split.add(object, rows.collect(), input.reload, read);
             }
         }
         split.log(input.table.id());

@@ -92,7 +92,8 @@ pub(crate) fn select(files: &[Object], max_files: usize, max_bytes: u64) -> Vec<
 /// What waits.
 pub(crate) fn unprocessed<'a>(
     files: impl IntoIterator<Item = &'a Object>,
-    (ignored, now): (&Ignored, Timestamp),
+    ignored: &Ignored,
+    now: Timestamp,
 ) -> Unprocessed {
     let mut waiting = Unprocessed {
         ignored: ignored.count,

@@ -30,7 +30,8 @@ impl Split {
         &mut self,
         object: &Object,
         rows: Vec<&LedgerRow>,
-        (reload, read): (bool, Timestamp),
+        reload: bool,
+        read: Timestamp,
     ) {
         let Some(last) = rows.iter().min_by_key(|row| row.age) else {
             self.fresh.push(object.clone());
@@ -104,11 +105,7 @@ mod tests {
             (990, vec![row("a", 80), row("b", 20)], true, [0, 0, 1, 2]),
         ] {
             let mut split = Split::default();
-            split.add(
-                &object(modified),
-                rows.iter().collect(),
-                (reload, at(1_000)),
-            );
+            split.add(&object(modified), rows.iter().collect(), reload, at(1_000));
             let found = [
                 split.leftovers.len(),
                 split.already.len(),

@@ -231,7 +231,7 @@ impl<S: ObjectStore, N: Signals> Planner<S, N> {
             return Ok(true);
         }
         ignored.log(load.table.id());
-        let waiting = select::unprocessed(&files, (&ignored, now));
+        let waiting = select::unprocessed(&files, &ignored, now);
         if let Err(error) = self.signals.publish(load.table.id(), waiting).await {
             tracing::warn!(%error, "the metrics were not published");
         }

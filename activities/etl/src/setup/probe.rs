@@ -78,7 +78,7 @@ impl<S: ObjectStore> Probe<'_, S> {
         let (one, two) = (self.key("a"), self.key("b"));
         let (at, copy) = (self.at(&one), self.at(&two));
         let mut lacks = Lacks::default();
-        let probed = self.conditions((at, copy), &mut lacks).await;
+        let probed = self.conditions(at, copy, &mut lacks).await;
         for at in [at, copy] {
             // Without a condition, which may be what is not there.
             if let Err(error) = self.store.remove(at).await {
@@ -99,7 +99,7 @@ impl<S: ObjectStore> Probe<'_, S> {
         })
     }
 
-    async fn conditions(&self, (at, copy): (At<'_>, At<'_>), lacks: &mut Lacks) -> Answer<()> {
+    async fn conditions(&self, at: At<'_>, copy: At<'_>, lacks: &mut Lacks) -> Answer<()> {
         let body = || self.nonce.as_bytes().to_vec();
         let absent = "PUT with If-None-Match";
         let put = self.store.put(at, body(), PutIf::Absent).await;
@@ -128,20 +128,15 @@ impl<S: ObjectStore> Probe<'_, S> {
         let Some(etag) = self.store.etag(at).await? else {
             return Err(self.gone());
         };
-        let begins = self.store.begins((at, WRONG), 1).await;
+        let begins = self.store.begins(at, WRONG, 1).await;
         lacks.refused("GET with If-Match", begins)?;
-        self.copies((at, &etag), copy, lacks).await?;
+        self.copies(at, &etag, copy, lacks).await?;
         lacks.refused(DELETE, self.store.delete(at, WRONG).await)?;
         lacks.done(DELETE, self.store.delete(at, &etag).await)?;
         Ok(())
     }
 
-    async fn copies(
-        &self,
-        (at, etag): (At<'_>, &str),
-        copy: At<'_>,
-        lacks: &mut Lacks,
-    ) -> Answer<()> {
+    async fn copies(&self, at: At<'_>, etag: &str, copy: At<'_>, lacks: &mut Lacks) -> Answer<()> {
         let source = "COPY with x-amz-copy-source-if-match";
         let to = To::over(copy.key);
         lacks.refused(source, self.store.copy(at, WRONG, to).await)?;

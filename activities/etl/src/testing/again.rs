@@ -168,6 +168,22 @@ async fn a_crash_at_any_call_of_a_reload_loses_and_doubles_nothing() {
     }
 }
 
+/// What was loaded long ago says nothing about today's table.
+#[tokio::test(start_paused = true)]
+async fn a_file_that_comes_again_is_no_evidence_against_others() {
+    for way in [Way::Statements, Way::Procedure] {
+        let world = world(way).await;
+        world.remove(NEW.0);
+        for name in ["x.csv", "y.csv"] {
+            world.arrive(name, "1,ugly\n");
+        }
+        world.pass(60);
+        tick(&world).await.error();
+        assert_eq!(world.keys("failed"), [""; 0], "{way:?}");
+        assert_eq!(world.keys("incoming"), ["x.csv", "y.csv"], "{way:?}");
+    }
+}
+
 /// Two that are asked for at once are one.
 #[tokio::test(start_paused = true)]
 async fn two_reloads_at_once_load_each_arrival_once() {

@@ -116,13 +116,13 @@ impl ObjectStore for Faulty {
         self.call("get", |world| world.get(at)).await
     }
 
-    async fn begins(&self, (at, etag): (At<'_>, &str), bytes: u64) -> Answer<Conditional<Vec<u8>>> {
+    async fn begins(&self, at: At<'_>, etag: &str, bytes: u64) -> Answer<Conditional<Vec<u8>>> {
         self.call("begins", |world| {
-            let kept = || world.begins((at, etag), bytes);
+            let kept = || world.begins(at, etag, bytes);
             let found = || world.etag(at.key).unwrap_or_default();
             world.lacking(
                 Condition::Begins,
-                (kept, || world.begins((at, &found()), bytes)),
+                (kept, || world.begins(at, &found(), bytes)),
             )
         })
         .await?

@@ -196,6 +196,23 @@ async fn every_way_of_packing_comes_in_and_what_comes_again_once_more() {
             assert_eq!(machine.run(name, true).await.files, 0, "{name}");
         }
         stale(&machine, name).await;
+
+        // What is not what its name says is the file's fault.
+        let at = At {
+            bucket: "land",
+            key: &key("1.csv"),
+        };
+        machine.s3().remove(at).await.expect("gone");
+        machine.put(&key("7.csv.gz"), gzip(b"7,g\n")).await;
+        machine.put(&key("8.csv.gz"), b"8,h\n".to_vec()).await;
+        let output = machine.run(name, false).await;
+        assert_eq!((output.files, output.failed), (1, 1), "{name}");
+        let failed = machine.s3().list("land", &format!("{name}/failed/")).await;
+        let mut failed = failed.expect("a list").into_iter();
+        assert!(
+            failed.any(|object| object.key.ends_with("/8.csv.gz")),
+            "{name}"
+        );
     }
     machine.local.stop().await;
 }

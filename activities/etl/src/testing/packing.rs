@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::faulty::{Dies, execution, run_as, run_of, tick};
-use super::world::{Way, World, input, lock};
+use super::world::{Condition, Lack, Way, World, input, lock};
 use crate::LoadInput;
 
 /// The world's warehouse loads the text as it is: only how it is grouped counts.
@@ -71,6 +71,15 @@ async fn a_crash_between_two_ways_of_packing_loses_and_doubles_nothing() {
         }
         world.assert_loaded_once(&FILES, &format!("{dies:?}"));
     }
+}
+
+/// One that may not be looked into holds nobody up: its COPY says what is wrong.
+#[tokio::test(start_paused = true)]
+async fn a_file_that_may_not_be_looked_into_is_judged_by_the_warehouse() {
+    let world = World::loading(Way::Statements, &FILES);
+    *lock(&world.lacks) = Some((Condition::Begins, Lack::Refused));
+    assert_eq!(tick(&world).await.output().files, 6);
+    world.assert_loaded_once(&FILES, "as plain ones");
 }
 
 /// One that is another by the time it is looked into is left to the next run, and

@@ -273,7 +273,7 @@ impl World {
         self.body(at.key).zip(self.etag(at.key))
     }
 
-    pub(super) fn begins(&self, (at, etag): (At<'_>, &str), bytes: u64) -> Conditional<Vec<u8>> {
+    pub(super) fn begins(&self, at: At<'_>, etag: &str, bytes: u64) -> Conditional<Vec<u8>> {
         let bytes = usize::try_from(bytes).expect("few");
         match self.get(at) {
             None => Conditional::Missing,

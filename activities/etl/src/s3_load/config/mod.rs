@@ -364,10 +364,7 @@ pub(crate) fn check(activity: &Activity, catalogue: &Catalogue) -> Result<(), Ve
 
 /// How objects below a prefix are deleted: as its loader says, or, where no load of
 /// the catalogue is about it, as the most careful of the loaders.
-pub fn conditional_delete(
-    catalogue: &Catalogue,
-    (bucket, prefix): (&str, &str),
-) -> ConditionalDelete {
+pub fn conditional_delete(catalogue: &Catalogue, bucket: &str, prefix: &str) -> ConditionalDelete {
     let activities = catalogue.activities.values();
     let loaders = activities.filter(|activity| activity.handler == HANDLER);
     let configs = loaders.filter_map(|activity| LoadConfig::of(catalogue, activity).ok());
@@ -511,6 +508,57 @@ mod tests {
             LoadConfig::read(&json!({"warehouse": "main", "max_flies": 3})).expect_err("typo");
         assert_eq!(faults[0].path, "max_flies");
         assert_eq!(faults[0].suggestion.as_deref(), Some("max_files"));
+    }
+
+    #[test]
+    fn what_a_load_may_not_say_is_refused_with_its_path() {
+        let load = |more: &Value| {
+            let mut load = json!({"bucket": "land", "table": "public.t", "format": "csv"});
+            let fields = load.as_object_mut().expect("an object");
+            fields.extend(more.as_object().expect("an object").clone());
+            load
+        };
+        for (more, path, says) in [
+            (
+                json!({"match": ["*", "[a"]}),
+                "loads[0].match[1]",
+                "found `[a`",
+            ),
+            (
+                json!({"reload": true}),
+                "loads[0].reload",
+                "one execution alone",
+            ),
+            (
+                json!({"gzip": true, "compression": "zstd"}),
+                "loads[0].gzip",
+                "both",
+            ),
+            (
+                json!({"format": "json", "header": true}),
+                "loads[0].header",
+                "csv",
+            ),
+        ] {
+            let config = json!({"warehouse": "main", "loads": [load(&more)]});
+            let faults = LoadConfig::read(&config).expect_err("refused");
+            assert_eq!((faults.len(), faults[0].path.as_str()), (1, path), "{more}");
+            assert!(faults[0].message.contains(says), "{:?}", faults[0]);
+        }
+        let config = json!({"warehouse": "main", "s3": {"conditional_delete": "no"}});
+        let faults = LoadConfig::read(&config).expect_err("refused");
+        assert_eq!(faults[0].path, "s3.conditional_delete");
+        assert!(faults[0].message.contains("if-match, head"), "{faults:?}");
+        // What only Redshift reads.
+        for (more, path) in [
+            (json!({"compression": "lzop"}), "loads[0].compression"),
+            (json!({"format": "json"}), "loads[0].format"),
+        ] {
+            let said: LoadInput = serde_json::from_value(load(&more)).expect("an input");
+            standing::checked(vec![said.clone()], Dialect::Redshift).expect("fine");
+            let faults = standing::checked(vec![said], Dialect::Postgres).expect_err("refused");
+            assert_eq!(faults[0].path, path);
+        }
     }
 
     #[test]
