@@ -24,8 +24,8 @@ pub(super) struct Target {
     pub(super) columns: Vec<Column>,
 }
 
-/// The target of a file that begins so. Where there is no such table, it is COPY
-/// that says so.
+/// The target of a file that begins so; of its beginning [`HEAD`] bytes are enough.
+/// Where there is no such table, it is COPY that says so.
 pub(super) async fn of(
     transaction: &Transaction<'_>,
     input: &LoadInput,
