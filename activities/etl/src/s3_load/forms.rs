@@ -137,7 +137,7 @@ impl<S: ObjectStore, W, N> Loader<S, W, N> {
         // Nothing can be asked for of an object that has nothing.
         let packed = match file.size {
             0 => Vec::new(),
-            _ => match self.store.begins((at, &file.etag), HEAD as u64).await? {
+            _ => match self.store.begins(at, &file.etag, HEAD as u64).await? {
                 Conditional::Done(packed) => packed,
                 Conditional::Refused | Conditional::Missing => return Ok(Found::Gone),
             },
