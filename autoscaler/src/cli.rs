@@ -21,9 +21,9 @@ use crate::cloudwatch::CloudWatch;
 use crate::cluster::Kubernetes;
 use crate::config::Config;
 use crate::http::{Shared, router};
-use crate::inbox::Poller;
 use crate::lease::{Keeper, Left, keep};
 use crate::metrics::Metrics;
+use crate::poller::{Poller, RECEIVES};
 use crate::queue::Sqs;
 use crate::run::{Loop, State};
 use crate::sns::{Http, Verifier};
@@ -72,9 +72,9 @@ struct RunArgs {
     /// The signal queue; by default looked up as `<fleet>-signals`.
     #[arg(long, value_name = "URL")]
     queue_url: Option<String>,
-    /// Whether SNS has to have signed what arrives in its envelopes. Messages
-    /// without an envelope (raw delivery, EventBridge) have no signature: for
-    /// those the queue's policy has to say who may send.
+    /// Whether SNS has to have signed what arrives, where the catalogue says
+    /// `signals.delivery: sns`. Other forms have no signature. Whatever arrives,
+    /// CloudWatch is asked before anything changes.
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     require_signature: bool,
     /// How often to decide without a signal.
@@ -203,14 +203,18 @@ async fn serve(config: Config, options: Options) -> anyhow::Result<()> {
         aws.endpoint_url(),
     );
     let shared = Arc::new(Shared::new(Metrics::new()?));
-    let server = axum::serve(listener, router(Arc::clone(&shared)));
-    tokio::spawn(std::future::IntoFuture::into_future(server));
+    let server = stepfleet_ports::serve(listener, router(Arc::clone(&shared)));
+    tokio::spawn(server);
 
     let outside = Outside {
         cluster,
         queue: Arc::new(Sqs::new(&aws, &config.catalogue.fleet, options.queue_url)),
         cloudwatch: CloudWatch::new(&aws),
-        verifier: Verifier::new(Http::new(&aws), endpoint, options.require_signature),
+        verifier: Verifier::new(
+            Arc::new(Http::new(&aws)),
+            endpoint,
+            options.require_signature,
+        ),
         shared,
     };
     let mut tasks = Tasks::start(config, options.tick, outside);
@@ -259,7 +263,7 @@ impl Tasks {
         let (stop_looping, loop_stops) = watch::channel(false);
         let (stop_keeping, keeper_stops) = watch::channel(false);
         let (fence, fenced) = watch::channel(None);
-        let (send, inbox) = mpsc::channel(1);
+        let (send, inbox) = mpsc::channel(RECEIVES);
         let lease = format!("{}-autoscaler", config.catalogue.fleet);
         let looping = Loop {
             cluster: Arc::clone(&outside.cluster),

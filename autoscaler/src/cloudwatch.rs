@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::config::Builder;
+use aws_sdk_cloudwatch::config::retry::RetryConfig;
 use aws_sdk_cloudwatch::config::timeout::TimeoutConfig;
-use aws_sdk_cloudwatch::error::DisplayErrorContext;
+use aws_sdk_cloudwatch::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{
-    AlarmType, Dimension, Metric, MetricDataQuery, MetricDataResult, MetricStat, ScanBy,
-    StateValue, StatusCode,
+    AlarmType, Dimension, Metric, MetricAlarm, MetricDataQuery, MetricDataResult, MetricStat,
+    ScanBy, StateValue, StatusCode,
 };
 use jiff::Timestamp;
 use stepfleet_activity::Catalogue;
@@ -20,9 +21,12 @@ use stepfleet_activity::catalogue::Activity;
 use crate::decision::{Count, Flow, Seen};
 use crate::record::{AlarmRecord, Level};
 use crate::time::{after, before};
+use crate::watch::{Page, Watch, WatchError};
 
-/// `DescribeAlarms` takes at most so many names.
-const NAMES: usize = 100;
+/// As many as a call takes names: one page is the rule.
+const MOST_RECORDS: i32 = 100;
+/// How long one `DescribeAlarms` may take: it is tried three times.
+const ONCE: Duration = Duration::from_secs(4);
 /// `GetMetricData` takes 500 queries; three an activity.
 const ACTIVITIES: usize = 166;
 /// The metrics of an activity, in the order of their queries.
@@ -34,29 +38,12 @@ const METRICS: [(&str, &str); 3] = [
 /// How many periods back an average still counts as the newest.
 const WAIT_PERIODS: u32 = 5;
 
-/// A call failed: nothing is known of what it would have said.
-#[derive(Debug, thiserror::Error)]
-#[error("CloudWatch did not answer: {0}")]
-pub(crate) struct WatchError(pub(crate) String);
-
-/// What the autoscaler asks of CloudWatch.
-pub(crate) trait Watch: Send + Sync {
-    /// The alarms of these names, as they are now. Those that do not exist are
-    /// not in the answer.
-    fn describe(
-        &self,
-        names: &[String],
-    ) -> impl Future<Output = Result<BTreeMap<String, AlarmRecord>, WatchError>> + Send;
-    /// The newest wait and the flow of every activity.
-    fn metrics(
-        &self,
-        catalogue: &Catalogue,
-        now: Timestamp,
-    ) -> impl Future<Output = Result<BTreeMap<String, Seen>, WatchError>> + Send;
-}
-
 /// CloudWatch in the catalogue's region.
-pub(crate) struct CloudWatch(Client);
+pub(crate) struct CloudWatch {
+    measuring: Client,
+    /// Without the SDK's own tries: each would be a call that nobody counts.
+    describing: Client,
+}
 
 impl CloudWatch {
     pub(crate) fn new(config: &aws_config::SdkConfig) -> Self {
@@ -66,41 +53,38 @@ impl CloudWatch {
             .operation_attempt_timeout(Duration::from_secs(5))
             .operation_timeout(Duration::from_secs(12))
             .build();
-        let config = Builder::from(config).timeout_config(timeouts).build();
-        Self(Client::from_conf(config))
+        let builder = Builder::from(config).timeout_config(timeouts.clone());
+        let once = (builder.clone())
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(
+                timeouts
+                    .to_builder()
+                    .operation_attempt_timeout(ONCE)
+                    .build(),
+            );
+        Self {
+            measuring: Client::from_conf(builder.build()),
+            describing: Client::from_conf(once.build()),
+        }
     }
 }
 
 impl Watch for CloudWatch {
-    async fn describe(
-        &self,
-        names: &[String],
-    ) -> Result<BTreeMap<String, AlarmRecord>, WatchError> {
-        let mut alarms = BTreeMap::new();
-        for batch in names.chunks(NAMES) {
-            let mut pages = (self.0.describe_alarms())
-                .set_alarm_names(Some(batch.to_vec()))
-                .alarm_types(AlarmType::MetricAlarm)
-                .into_paginator()
-                .send();
-            while let Some(page) = pages.next().await {
-                let page = page.map_err(|error| failed(&error))?;
-                for alarm in page.metric_alarms.unwrap_or_default() {
-                    let at = alarm.state_transitioned_timestamp;
-                    let since = at.or(alarm.state_updated_timestamp).and_then(timestamp);
-                    let (Some(name), Some(since)) = (alarm.alarm_name, since) else {
-                        continue;
-                    };
-                    let level = match alarm.state_value {
-                        Some(StateValue::Ok) => Level::Ok,
-                        Some(StateValue::Alarm) => Level::Alarm,
-                        _ => Level::Unknown,
-                    };
-                    alarms.insert(name, AlarmRecord { level, since });
-                }
-            }
-        }
-        Ok(alarms)
+    async fn alarms(&self, names: &[String], token: Option<String>) -> Result<Page, WatchError> {
+        let call = (self.describing.describe_alarms())
+            .set_alarm_names(Some(names.to_vec()))
+            .alarm_types(AlarmType::MetricAlarm)
+            .max_records(MOST_RECORDS)
+            .set_next_token(token);
+        let answer = call.send().await.map_err(|error| WatchError {
+            again: again(&error),
+            ..failed(&error)
+        })?;
+        let alarms = answer.metric_alarms.unwrap_or_default();
+        Ok(Page {
+            alarms: alarms.into_iter().filter_map(record).collect(),
+            next: answer.next_token,
+        })
     }
 
     async fn metrics(
@@ -126,7 +110,7 @@ impl CloudWatch {
         let queries = (activities.iter().enumerate())
             .flat_map(|(index, activity)| queries(index, activity, span.period))
             .collect();
-        let mut pages = (self.0.get_metric_data())
+        let mut pages = (self.measuring.get_metric_data())
             .set_metric_data_queries(Some(queries))
             .start_time(DateTime::from_secs(span.from.as_second()))
             .end_time(DateTime::from_secs(span.to.as_second()))
@@ -272,6 +256,35 @@ fn timestamp(time: DateTime) -> Option<Timestamp> {
     Timestamp::from_millisecond(time.to_millis().ok()?).ok()
 }
 
+/// An alarm's name, level and when it came to that.
+fn record(alarm: MetricAlarm) -> Option<(String, AlarmRecord)> {
+    let at = alarm.state_transitioned_timestamp;
+    let since = at.or(alarm.state_updated_timestamp).and_then(timestamp)?;
+    let level = match alarm.state_value {
+        Some(StateValue::Ok) => Level::Ok,
+        Some(StateValue::Alarm) => Level::Alarm,
+        _ => Level::Unknown,
+    };
+    Some((alarm.alarm_name?, AlarmRecord { level, since }))
+}
+
+/// Whether another try may fare better.
+fn again<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    match error {
+        SdkError::ServiceError(refused) => {
+            let code = refused.err().code().unwrap_or_default();
+            let throttled = ["Throttl", "LimitExceeded", "TooManyRequests"];
+            refused.raw().status().is_server_error()
+                || throttled.iter().any(|word| code.contains(word))
+        }
+        SdkError::ConstructionFailure(_) => false,
+        _ => true,
+    }
+}
+
 fn failed(error: &impl std::error::Error) -> WatchError {
-    WatchError(DisplayErrorContext(error).to_string())
+    WatchError {
+        why: DisplayErrorContext(error).to_string(),
+        again: false,
+    }
 }

@@ -1,5 +1,6 @@
 //! CloudWatch over a scripted endpoint: batches, pages, and what is not known.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -7,10 +8,12 @@ use serde_json::{Value, json};
 use stepfleet_activity::Catalogue;
 use stepfleet_activity::catalogue::{self, ReadOptions};
 
-use crate::cloudwatch::{CloudWatch, Watch};
+use crate::cloudwatch::CloudWatch;
 use crate::decision::Seen;
+use crate::describe::Describer;
 use crate::fake_aws::{FakeAws, denied};
-use crate::record::Level;
+use crate::record::{AlarmRecord, Level};
+use crate::watch::{Watch, WatchError};
 
 /// 2026-01-01T12:00:30Z, in the middle of a period.
 const NOW: i64 = 1_767_268_830;
@@ -37,6 +40,14 @@ fn alarm(name: &str, state: &str, since: i64) -> Value {
         "StateUpdatedTimestamp": since + 1000})
 }
 
+async fn describe(
+    aws: &FakeAws,
+    names: &[String],
+) -> Result<BTreeMap<String, AlarmRecord>, WatchError> {
+    let watch = CloudWatch::new(&aws.config);
+    Describer::default().describe(&watch, names).await
+}
+
 #[tokio::test]
 async fn alarms_are_described_a_hundred_names_at_a_time_and_to_the_last_page() {
     let aws = FakeAws::start(vec![
@@ -47,8 +58,7 @@ async fn alarms_are_described_a_hundred_names_at_a_time_and_to_the_last_page() {
     ])
     .await;
     let names: Vec<String> = (0..230).map(|index| format!("n{index:03}")).collect();
-    let watch = CloudWatch::new(&aws.config);
-    let described = watch.describe(&names).await.expect("described");
+    let described = describe(&aws, &names).await.expect("described");
     let found: Vec<_> = (described.iter())
         .map(|(name, alarm)| (name.as_str(), alarm.level, alarm.since.as_second()))
         .collect();
@@ -63,6 +73,7 @@ async fn alarms_are_described_a_hundred_names_at_a_time_and_to_the_last_page() {
         .map(|(operation, input)| {
             let names = input["AlarmNames"].as_array().expect("names").len();
             assert_eq!(input["AlarmTypes"], json!(["MetricAlarm"]));
+            assert_eq!(input["MaxRecords"].as_f64(), Some(100.0), "{input}");
             let token = input["NextToken"].as_str().map(str::to_owned);
             (operation.clone(), names, token)
         })
@@ -84,10 +95,51 @@ async fn alarms_are_described_a_hundred_names_at_a_time_and_to_the_last_page() {
 async fn a_page_that_fails_makes_all_alarms_unknown() {
     let first = json!({"MetricAlarms": [alarm("a", "OK", 10)], "NextToken": "more"});
     let aws = FakeAws::start(vec![(200, first), denied()]).await;
-    let watch = CloudWatch::new(&aws.config);
-    let error = watch.describe(&["a".to_owned()]).await.expect_err("denied");
+    let error = describe(&aws, &["a".to_owned()]).await.expect_err("denied");
     assert!(error.to_string().contains("not you"), "{error}");
-    assert_eq!(aws.asked().len(), 2);
+    assert_eq!(aws.asked().len(), 2, "what is denied is not tried again");
+}
+
+#[tokio::test]
+async fn what_is_refused_for_now_is_tried_again_and_every_try_waits_its_turn() {
+    let throttled = || (400, json!({"__type": "Throttling", "message": "slower"}));
+    let broken = || {
+        (
+            500,
+            json!({"__type": "InternalServiceFault", "message": "later"}),
+        )
+    };
+    let found = || (200, json!({"MetricAlarms": [alarm("a", "ALARM", 10)]}));
+    let aws = FakeAws::start(vec![
+        throttled(),
+        broken(),
+        found(),
+        throttled(),
+        throttled(),
+        throttled(),
+        found(),
+    ])
+    .await;
+    let (watch, mut describer) = (CloudWatch::new(&aws.config), Describer::default());
+    let names = ["a".to_owned()];
+    let begun = tokio::time::Instant::now();
+    let alarms = describer.describe(&watch, &names).await.expect("described");
+    assert_eq!((alarms["a"].level, aws.asked().len()), (Level::Alarm, 3));
+    assert!(
+        begun.elapsed() >= Duration::from_millis(750),
+        "{:?}",
+        begun.elapsed()
+    );
+    let error = describer
+        .describe(&watch, &names)
+        .await
+        .expect_err("given up");
+    assert!(error.to_string().contains("slower"), "{error}");
+    assert_eq!(
+        aws.asked().len(),
+        6,
+        "three tries, and no more of the SDK's own"
+    );
 }
 
 /// One query's result; points are seconds before [`NOW`], and values.

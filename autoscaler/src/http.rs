@@ -28,16 +28,14 @@ pub(crate) struct Row {
     pub(crate) text: String,
 }
 
-/// What readiness depends on.
+/// What readiness depends on: never on what strangers send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Part {
     /// The Lease was reached by the last try, whoever holds it.
     Lease,
     /// The queue answered the last poll.
     Queue,
-    /// No signal waits for SNS's certificate.
-    Certificate,
-    /// `DescribeAlarms` answered the last time it was asked.
+    /// `DescribeAlarms` answered the last time it was time to ask.
     Alarms,
     /// The last cycle decided for every Deployment.
     Cycle,

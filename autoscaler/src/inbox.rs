@@ -1,71 +1,109 @@
-//! Messages from the queue: taken, sorted, and deleted only when what they
-//! changed is durable.
+//! Messages from the queue: sorted by what they could change, and deleted only
+//! when that is durable.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
 
-use crate::fold::Folded;
-use crate::http::{Part, Shared};
-use crate::lease::Fence;
-use crate::queue::{LONG_POLL, Message, Queue};
-use crate::signal::{Rejection, Signal, Trust, parse};
-use crate::sns::{Fetch, Sealed, Verifier};
+use crate::http::Shared;
+use crate::levels::{Answer, Levels, Verdict};
+use crate::queue::Message;
+use crate::signal::{Claim, ParseError, Rejection, Signal, Trust, parse};
+use crate::sns::{Seal, Sealed};
 
-/// How long to wait after a failed call.
-const PAUSE: Duration = Duration::from_secs(5);
-
-/// Messages of one receive, sorted.
+/// Messages of some receives, sorted.
 #[derive(Default)]
 pub(crate) struct Inbox {
-    /// By Deployment: the signals and their receipts, in the same order.
-    pub(crate) signals: BTreeMap<String, (Vec<Signal>, Vec<String>)>,
+    /// What CloudWatch is to be asked about.
+    pub(crate) asking: Vec<Asking>,
+    /// By Deployment: receipts of messages that wait until what they changed is
+    /// durable.
+    pub(crate) waiting: BTreeMap<String, Vec<String>>,
     /// Receipts of messages that need nothing more.
     pub(crate) done: Vec<String>,
 }
 
-/// Rejections that were said: once for each reason and alarm.
+/// A signal that would change a level.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    pub(crate) signal: Signal,
+    /// None for one whose signature cannot be told yet: it is a reason to ask,
+    /// and stays in the queue.
+    pub(crate) receipt: Option<String>,
+    /// Whether SNS signed it.
+    pub(crate) signed: bool,
+}
+
+/// What was said of strangers' messages: once for each kind.
 #[derive(Default)]
-pub(crate) struct Said(BTreeSet<(Rejection, String)>);
+pub(crate) struct Said {
+    rejected: BTreeSet<(Rejection, String)>,
+    unparsed: BTreeSet<String>,
+}
 
 /// Anybody may invent alarm names; so many are remembered.
 const SAID: usize = 1000;
 /// CloudWatch takes no longer name, but a forged message may have one.
 const LONGEST_ALARM: usize = 255;
 
-impl Inbox {
+/// What messages are sorted by.
+pub(crate) struct Sorter<'a> {
+    pub(crate) trust: &'a Trust,
+    pub(crate) levels: &'a Levels,
+    /// Deployments whose levels are known and not durable yet.
+    pub(crate) unsettled: &'a BTreeSet<String>,
+    pub(crate) now: Timestamp,
+    pub(crate) said: &'a mut Said,
+    pub(crate) shared: &'a Shared,
+}
+
+/// A fault of ours costs the message that it strikes, and not the process: it is
+/// left to the dead-letter queue.
+pub(crate) fn caught(
+    read: impl FnOnce() -> Result<Claim, ParseError>,
+) -> Result<Claim, ParseError> {
+    let panicked = |_| Err(ParseError::NotAlarm("reading it panicked".to_owned()));
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(panicked)
+}
+
+// === impl Sorter ===
+
+impl Sorter<'_> {
     /// Sorts messages. What cannot be parsed is left to the dead-letter queue,
-    /// and what cannot be verified yet to the next receive.
-    pub(crate) fn sort(
-        messages: Vec<Sealed>,
-        trust: &Trust,
-        now: Timestamp,
-        (said, shared): (&mut Said, &Shared),
-    ) -> Self {
-        let mut inbox = Self::default();
+    /// what says nothing new or is not ours needs nothing more.
+    pub(crate) fn sort(self, messages: Vec<Sealed>) -> Inbox {
+        let mut inbox = Inbox::default();
         for Sealed { message, seal } in messages {
             let Message { body, receipt } = message;
-            let claim = match parse(&body) {
+            let claim = match caught(|| parse(&body)) {
                 Ok(claim) => claim,
                 Err(error) => {
-                    shared.metrics.failed("parse");
-                    tracing::warn!(%error, "left to the dead-letter queue");
+                    self.said.unparsed(&error, self.shared);
                     continue;
                 }
             };
-            match trust
-                .check(&claim, now)
-                .and_then(|signal| seal.admit(signal))
-            {
-                Ok(Ok(signal)) => inbox.add(signal, receipt),
-                Ok(Err(why)) => {
-                    tracing::warn!(alarm = claim.alarm, "a signal waits in the queue: {why}");
-                    shared.unready(Part::Certificate, why);
+            let checked = self.trust.check(&claim, self.now);
+            let signal = match checked {
+                Ok(_) if seal == Seal::Forged => Err(Rejection::Signature),
+                checked => checked,
+            };
+            match signal.and_then(|signal| self.judge(signal)) {
+                Ok(Some(signal)) => {
+                    let verified = seal != Seal::Unknown;
+                    if !verified {
+                        let reason = Rejection::Unverified;
+                        self.said.reject(reason, &claim.alarm, self.shared);
+                    }
+                    inbox.asking.push(Asking {
+                        signal,
+                        receipt: verified.then_some(receipt),
+                        signed: seal == Seal::Genuine,
+                    });
                 }
+                Ok(None) => {}
                 Err(reason) => {
-                    said.reject(reason, &claim.alarm, shared);
+                    self.said.reject(reason, &claim.alarm, self.shared);
                     inbox.done.push(receipt);
                 }
             }
@@ -73,102 +111,120 @@ impl Inbox {
         inbox
     }
 
-    fn add(&mut self, signal: Signal, receipt: String) {
-        let deployment = signal.deployment.clone();
-        let (signals, receipts) = self.signals.entry(deployment).or_default();
-        signals.push(signal);
-        receipts.push(receipt);
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.signals.is_empty()
-    }
-
-    /// All receipts that are not done yet.
-    pub(crate) fn open(&self) -> Vec<String> {
-        let receipts = self.signals.values().flat_map(|(_, receipts)| receipts);
-        receipts.cloned().collect()
+    /// A signal that CloudWatch is to be asked about; none where its repeat is
+    /// all that would bring back a level which is not durable yet.
+    fn judge(&self, signal: Signal) -> Result<Option<Signal>, Rejection> {
+        let reason = match self.levels.judge(&signal) {
+            Verdict::Asks => return Ok(Some(signal)),
+            Verdict::Duplicate => Rejection::Duplicate,
+            Verdict::Late => Rejection::Late,
+        };
+        if self.unsettled.contains(&signal.deployment) {
+            return Ok(None);
+        }
+        Err(reason)
     }
 }
+
+// === impl Inbox ===
+
+impl Inbox {
+    /// The alarms that CloudWatch is to be asked about.
+    pub(crate) fn asked(&self) -> BTreeSet<&str> {
+        let asking = self.asking.iter();
+        asking.map(|asking| asking.signal.alarm.as_str()).collect()
+    }
+
+    /// What CloudWatch said to the signals that it was asked about. Whether one
+    /// of them is younger than what it said, and unknown to it.
+    pub(crate) fn answered(&mut self, levels: &Levels, said: &mut Said, shared: &Shared) -> bool {
+        let mut unconfirmed = false;
+        for asking in self.asking.drain(..) {
+            let Asking {
+                signal, receipt, ..
+            } = asking;
+            let Some(receipt) = receipt else {
+                continue;
+            };
+            let reason = match levels.answer(&signal) {
+                Answer::Confirmed => {
+                    let label = [signal.deployment.as_str()];
+                    shared.metrics.signals.with_label_values(&label).inc();
+                    (self.waiting.entry(signal.deployment).or_default()).push(receipt);
+                    continue;
+                }
+                Answer::Late => Rejection::Late,
+                Answer::Unconfirmed => Rejection::Unconfirmed,
+            };
+            unconfirmed |= reason == Rejection::Unconfirmed;
+            said.reject(reason, &signal.alarm, shared);
+            self.done.push(receipt);
+        }
+        unconfirmed
+    }
+
+    /// CloudWatch could not be asked: what SNS signed counts meanwhile, and all
+    /// else stays in the queue. The Deployments whose levels are others now.
+    pub(crate) fn believed(&mut self, levels: &mut Levels, shared: &Shared) -> BTreeSet<String> {
+        let mut deployments = BTreeSet::new();
+        let (mut signed, others) = (std::mem::take(&mut self.asking).into_iter())
+            .partition::<Vec<_>, _>(|asking| asking.signed);
+        self.asking = others;
+        signed.sort_by_key(|asking| asking.signal.change.since);
+        for Asking {
+            signal, receipt, ..
+        } in signed
+        {
+            if levels.judge(&signal) == Verdict::Asks {
+                levels.believe(&signal);
+                let label = [signal.deployment.as_str()];
+                shared.metrics.believed.with_label_values(&label).inc();
+                deployments.insert(signal.deployment.clone());
+            }
+            (self.waiting.entry(signal.deployment).or_default()).extend(receipt);
+        }
+        deployments
+    }
+
+    /// Nothing changed: what waits is durable, but for these Deployments.
+    pub(crate) fn settle(&mut self, unsettled: &BTreeSet<String>) {
+        self.waiting.retain(|deployment, receipts| {
+            let durable = !unsettled.contains(deployment);
+            if durable {
+                self.done.append(receipts);
+            }
+            !durable
+        });
+    }
+
+    /// All receipts that are not done yet and not left to a later receive.
+    pub(crate) fn open(&self) -> Vec<String> {
+        let asking = self.asking.iter();
+        let asking = asking.filter_map(|asking| asking.receipt.as_ref());
+        asking
+            .chain(self.waiting.values().flatten())
+            .cloned()
+            .collect()
+    }
+}
+
+// === impl Said ===
 
 impl Said {
     pub(crate) fn reject(&mut self, reason: Rejection, alarm: &str, shared: &Shared) {
         let label = reason.as_str();
         shared.metrics.rejected.with_label_values(&[label]).inc();
         let alarm: String = alarm.chars().take(LONGEST_ALARM).collect();
-        if self.0.len() < SAID && self.0.insert((reason, alarm.clone())) {
+        if self.rejected.len() < SAID && self.rejected.insert((reason, alarm.clone())) {
             tracing::warn!(alarm, reason = label, "a signal was rejected; said once");
         }
     }
 
-    /// Counts what folding made of the signals.
-    pub(crate) fn folded(&mut self, signals: &[Signal], folded: &[Folded], shared: &Shared) {
-        for (signal, folded) in signals.iter().zip(folded) {
-            match folded {
-                Folded::Newest => {
-                    let label = [signal.deployment.as_str()];
-                    shared.metrics.signals.with_label_values(&label).inc();
-                }
-                Folded::Duplicate => self.reject(Rejection::Duplicate, &signal.alarm, shared),
-                Folded::Late => self.reject(Rejection::Late, &signal.alarm, shared),
-            }
+    fn unparsed(&mut self, error: &ParseError, shared: &Shared) {
+        shared.metrics.failed("parse");
+        let why = error.to_string();
+        if self.unparsed.len() < SAID && self.unparsed.insert(why.clone()) {
+            tracing::warn!("{why}: left to the dead-letter queue; said once");
         }
     }
 }
-
-/// Who polls the queue, and looks at the signatures of what comes.
-pub(crate) struct Poller<'a, Q, F> {
-    pub(crate) queue: &'a Q,
-    pub(crate) verifier: Verifier<F>,
-    pub(crate) inbox: mpsc::Sender<Vec<Sealed>>,
-    pub(crate) shared: &'a Shared,
-}
-
-impl<Q: Queue, F: Fetch> Poller<'_, Q, F> {
-    /// Polls the queue while we lead. Ends when nobody listens.
-    pub(crate) async fn run(mut self, mut leading: watch::Receiver<Option<Fence>>) {
-        // The first poll, and the one after a failure, says at once whether the
-        // queue can be reached.
-        let mut wait = Duration::ZERO;
-        loop {
-            if leading.wait_for(Option::is_some).await.is_err() {
-                return;
-            }
-            match self.queue.receive(wait).await {
-                Ok(messages) => {
-                    wait = LONG_POLL;
-                    self.shared.ready(Part::Queue);
-                    if self.hand_on(messages).await.is_err() {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    wait = Duration::ZERO;
-                    tracing::warn!(%error, "signals are not received; alarms are re-read meanwhile");
-                    self.shared.metrics.failed("receive");
-                    self.shared.unready(Part::Queue, error.to_string());
-                    let end = tokio::time::Instant::now() + PAUSE;
-                    tokio::time::sleep_until(end).await;
-                }
-            }
-        }
-    }
-
-    async fn hand_on(&mut self, messages: Vec<Message>) -> Result<(), Closed> {
-        match self.verifier.catch_up().await {
-            Ok(()) => self.shared.ready(Part::Certificate),
-            Err(_) => self.shared.metrics.failed("certificate"),
-        }
-        let mut sealed = Vec::new();
-        for message in messages {
-            sealed.push(self.verifier.seal(message).await);
-        }
-        if sealed.is_empty() {
-            return Ok(());
-        }
-        self.inbox.send(sealed).await.map_err(|_| Closed)
-    }
-}
-
-/// Nobody listens any more.
-struct Closed;

@@ -1,9 +1,11 @@
 //! The autoscaler: from `ActivityScheduleTime` alarms to replicas.
 //!
-//! `observe -> fold -> decide -> record -> act`, on a tick and at once on a
-//! signal. [`decision`], [`fold`], [`record`] and [`signal`] are pure: they wait
-//! for nothing and call nobody.
+//! `ask -> observe -> decide -> record -> act`, on a tick and at once on a
+//! signal that CloudWatch confirms. [`decision`], [`levels`], [`record`] and
+//! [`signal`] are pure: they wait for nothing and call nobody. What strangers'
+//! bytes reach first is [`signal::parse_bytes`] and [`sns::inspect`].
 
+mod alarms;
 #[cfg(test)]
 mod captured;
 mod cli;
@@ -13,15 +15,17 @@ mod cloudwatch_tests;
 mod cluster;
 mod config;
 pub mod decision;
+mod describe;
 #[cfg(test)]
 mod fake_aws;
-pub mod fold;
 mod http;
 mod inbox;
 #[cfg(test)]
 mod inbox_tests;
 mod lease;
+pub mod levels;
 mod metrics;
+mod poller;
 mod queue;
 #[cfg(test)]
 mod queue_tests;
@@ -33,7 +37,8 @@ mod scale;
 #[cfg(test)]
 mod scale_tests;
 pub mod signal;
-mod sns;
+pub mod sns;
 mod time;
+mod watch;
 
 pub use cli::main;

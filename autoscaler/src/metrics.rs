@@ -10,6 +10,7 @@ pub(crate) struct Metrics {
     pub(crate) decisions: IntCounterVec,
     pub(crate) rejected: IntCounterVec,
     pub(crate) signals: IntCounterVec,
+    pub(crate) believed: IntCounterVec,
     pub(crate) failures: IntCounterVec,
     pub(crate) replicas: IntGaugeVec,
     pub(crate) recommended: IntGaugeVec,
@@ -47,12 +48,17 @@ impl Metrics {
             )?,
             rejected: counter(
                 "signals_rejected_total",
-                "Signals that were not ours, late or known, by reason.",
+                "Signals that were not ours, not signed, late, known or not confirmed, by reason.",
                 &["reason"],
             )?,
             signals: counter(
                 "signals_total",
-                "Signals folded, by Deployment.",
+                "Signals that CloudWatch confirmed, by Deployment.",
+                &["deployment"],
+            )?,
+            believed: counter(
+                "signals_believed_total",
+                "Signals that counted by SNS's signature alone, since CloudWatch did not answer, by Deployment.",
                 &["deployment"],
             )?,
             failures: counter(

@@ -95,7 +95,7 @@ impl Queue for Sqs {
     }
 
     async fn delete(&self, receipts: &[String]) -> Result<(), QueueError> {
-        for batch in receipts.chunks(BATCH) {
+        let batches = receipts.chunks(BATCH).map(|batch| async move {
             let entries = (batch.iter().enumerate())
                 .filter_map(|(index, receipt)| {
                     let entry = DeleteMessageBatchRequestEntry::builder();
@@ -105,13 +105,13 @@ impl Queue for Sqs {
             let call = self.client.delete_message_batch();
             let call = call.queue_url(self.url().await?);
             let done = call.set_entries(Some(entries)).send().await;
-            refused(&done.map_err(|error| failed(&error))?.failed)?;
-        }
-        Ok(())
+            refused(&done.map_err(|error| failed(&error))?.failed)
+        });
+        all(batches).await
     }
 
     async fn extend(&self, receipts: &[String]) -> Result<(), QueueError> {
-        for batch in receipts.chunks(BATCH) {
+        let batches = receipts.chunks(BATCH).map(|batch| async move {
             let entries = (batch.iter().enumerate())
                 .filter_map(|(index, receipt)| {
                     let entry = ChangeMessageVisibilityBatchRequestEntry::builder();
@@ -122,10 +122,19 @@ impl Queue for Sqs {
             let call = self.client.change_message_visibility_batch();
             let call = call.queue_url(self.url().await?);
             let done = call.set_entries(Some(entries)).send().await;
-            refused(&done.map_err(|error| failed(&error))?.failed)?;
-        }
-        Ok(())
+            refused(&done.map_err(|error| failed(&error))?.failed)
+        });
+        all(batches).await
     }
+}
+
+/// All batches of a turn at a time: the next signal waits for one call, however
+/// many messages came with the last one. The first failure is told.
+async fn all(
+    batches: impl Iterator<Item = impl Future<Output = Result<(), QueueError>>>,
+) -> Result<(), QueueError> {
+    let done = futures::future::join_all(batches).await;
+    done.into_iter().collect()
 }
 
 /// As SQS takes a span.

@@ -76,7 +76,7 @@ async fn ten_messages_are_deleted_or_extended_with_a_call() {
     queue.delete(&receipts(23)).await.expect("deleted");
     queue.extend(&receipts(23)).await.expect("extended");
     let asked = aws.asked();
-    let sizes: Vec<_> = (asked.iter())
+    let mut sizes: Vec<_> = (asked.iter())
         .map(|(operation, input)| {
             (
                 operation.as_str(),
@@ -84,22 +84,26 @@ async fn ten_messages_are_deleted_or_extended_with_a_call() {
             )
         })
         .collect();
+    // Those of one turn are sent at a time and arrive in any order.
+    sizes[..3].sort_unstable();
+    sizes[3..].sort_unstable();
     assert_eq!(
         sizes,
         [
-            ("DeleteMessageBatch", 10),
-            ("DeleteMessageBatch", 10),
             ("DeleteMessageBatch", 3),
-            ("ChangeMessageVisibilityBatch", 10),
-            ("ChangeMessageVisibilityBatch", 10),
+            ("DeleteMessageBatch", 10),
+            ("DeleteMessageBatch", 10),
             ("ChangeMessageVisibilityBatch", 3),
+            ("ChangeMessageVisibilityBatch", 10),
+            ("ChangeMessageVisibilityBatch", 10),
         ]
     );
-    assert_eq!(
-        asked[2].1["Entries"][2],
-        json!({"Id": "2", "ReceiptHandle": "r22"})
-    );
-    assert_eq!(asked[5].1["Entries"][2]["VisibilityTimeout"], 60);
+    let last = json!({"Id": "2", "ReceiptHandle": "r22"});
+    assert!(asked[..3].iter().any(|call| call.1["Entries"][2] == last));
+    let spans: Vec<_> = (asked[3..].iter())
+        .map(|call| &call.1["Entries"][2]["VisibilityTimeout"])
+        .collect();
+    assert_eq!(spans, [60, 60, 60]);
     queue.delete(&[]).await.expect("nothing to do");
     assert_eq!(aws.asked().len(), 6, "no call for nothing");
 }

@@ -52,12 +52,12 @@ pub struct Record {
     pub recommendations: Vec<Recommendation>,
 }
 
-/// One alarm, as it last spoke.
+/// One alarm, as CloudWatch said when it was last asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlarmRecord {
     /// Its level.
     pub level: Level,
-    /// The `StateChangeTime` of the newest signal.
+    /// When it came to that level.
     pub since: Timestamp,
 }
 
@@ -205,7 +205,8 @@ impl Record {
     }
 
     /// Latches and releases *starved*: it holds until something starts, or the
-    /// activity's timeout has passed.
+    /// activity's timeout has passed. An alarm may be set by hand, for a moment:
+    /// it is latched only where what was measured agrees, or is not known.
     pub fn latch(&mut self, observation: &Observation, policy: &Policy, now: Timestamp) {
         for activity in &policy.activities {
             let flow = (observation.activities.get(&activity.name)).and_then(|a| a.flow.as_ref());
@@ -213,9 +214,13 @@ impl Record {
                 .filter(|alarm| alarm.level == Level::Alarm);
             let since = match (self.starved.get(&activity.name), alarm, flow) {
                 (Some(since), _, _) => Some(*since),
-                (None, Some(alarm), _) => Some(alarm.since),
-                (None, None, Some(flow)) => starves(flow, activity.starved_for, now).then_some(now),
-                (None, None, None) => None,
+                (None, Some(alarm), flow)
+                    if flow.is_none_or(|flow| flow.waits(activity.starved_for, now)) =>
+                {
+                    Some(alarm.since)
+                }
+                (None, _, Some(flow)) => starves(flow, activity.starved_for, now).then_some(now),
+                (None, _, None) => None,
             };
             let held = since.filter(|since| {
                 now < after(*since, activity.timeout)

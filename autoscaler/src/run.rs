@@ -1,6 +1,6 @@
-//! The loop: on a tick, and at once on a signal.
+//! The loop: on a tick, and at once on a signal that CloudWatch confirms.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,20 +9,25 @@ use stepfleet_activity::Clock;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-use crate::cloudwatch::Watch;
+use crate::alarms::Alarms;
 use crate::config::Config;
 use crate::decision::{Action, Hold, Policy, Seen};
 use crate::http::{Part, Row, Shared};
-use crate::inbox::{Inbox, Said};
+use crate::inbox::{Inbox, Said, Sorter};
 use crate::lease::Fence;
-use crate::queue::{Queue, VISIBILITY};
-use crate::record::AlarmRecord;
+use crate::poller::RECEIVES;
+use crate::queue::{BATCH, Queue, VISIBILITY};
 use crate::scale::{Cluster, Input, Outcome, cycle};
 use crate::sns::Sealed;
 use crate::time::after;
+use crate::watch::Watch;
 
-/// How often all alarms are re-read, which heals a lost message.
-const REREAD: Duration = Duration::from_secs(120);
+/// Waits and flows are no older than this when a level changes: whoever may set
+/// alarms makes us read no more of them than that.
+const RECENT: Duration = Duration::from_secs(5);
+
+/// So many messages are one turn's.
+const MOST: usize = RECEIVES * BATCH;
 
 /// The loop and what it works with.
 pub(crate) struct Loop<C, W, Q> {
@@ -39,17 +44,24 @@ pub(crate) struct Loop<C, W, Q> {
 /// What the loop remembers between ticks; losing it costs a few calls.
 #[derive(Default)]
 pub(crate) struct State {
-    levels_read: Option<Timestamp>,
+    alarms: Alarms,
+    /// Deployments whose levels are known and not durable yet.
+    unsettled: BTreeSet<String>,
     metrics_read: Option<Timestamp>,
     activities: BTreeMap<String, Seen>,
     reasons: BTreeMap<String, &'static str>,
     said: Said,
+    /// Why the alarms could not be read, as it was said last.
+    complaint: Option<String>,
 }
 
-/// What a tick read for all Deployments.
-struct Read {
-    described: Option<BTreeMap<String, AlarmRecord>>,
-    autoscaled: Option<Vec<String>>,
+/// Why the loop turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Occasion {
+    /// It is time to look.
+    Tick,
+    /// Signals came.
+    Signals,
 }
 
 impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
@@ -64,41 +76,137 @@ impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut leadership = self.fence.clone();
         loop {
-            let messages = tokio::select! {
+            // Messages come last: however many there are, a tick is on time.
+            let (occasion, messages) = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return,
-                Some(messages) = inbox.recv() => messages,
                 // The first fence comes a moment after the first tick.
                 Ok(()) = leadership.changed() => {
                     let acts = leadership.borrow_and_update().is_some();
-                    let news = acts && self.state.levels_read.is_none();
-                    if !news { continue; }
-                    Vec::new()
+                    if !acts || self.read_before() { continue; }
+                    (Occasion::Tick, Vec::new())
                 }
-                _ = ticks.tick() => Vec::new(),
+                _ = ticks.tick() => (Occasion::Tick, Vec::new()),
+                Some(messages) = inbox.recv() => (Occasion::Signals, all_of(messages, &mut inbox)),
             };
             let leads = self.fence.borrow().is_some();
             self.shared.metrics.leader.set(i64::from(leads));
             if leads {
-                self.tick(messages).await;
+                self.turn(occasion, messages).await;
             } else {
                 // Standing by is all that is asked: what was received comes again.
-                self.state.levels_read = None;
+                self.state.alarms.levels.clear();
+                self.state.unsettled.clear();
             }
         }
     }
 
-    async fn tick(&mut self, messages: Vec<Sealed>) {
-        self.reload();
-        let now = self.clock.now();
-        let tools = (&mut self.state.said, &*self.shared);
-        let mut inbox = Inbox::sort(messages, &self.config.trust, now, tools);
+    /// Whether the alarms were read since we lead.
+    fn read_before(&self) -> bool {
+        let names = self.config.trust.alarms().map(|(name, _)| name);
+        self.state.alarms.levels.oldest(names).is_some()
+    }
+
+    async fn turn(&mut self, occasion: Occasion, messages: Vec<Sealed>) {
+        if occasion == Occasion::Tick {
+            self.reload();
+        }
+        let sorter = Sorter {
+            trust: &self.config.trust,
+            levels: &self.state.alarms.levels,
+            unsettled: &self.state.unsettled,
+            now: self.clock.now(),
+            said: &mut self.state.said,
+            shared: &self.shared,
+        };
+        // So many came that more may wait in the queue, and true ones behind them.
+        let backlog = messages.len() >= MOST;
+        let mut inbox = sorter.sort(messages);
+        self.state.alarms.unanswered |= backlog;
         let (queue, open) = (Arc::clone(&self.queue), inbox.open());
-        let work = self.all(&mut inbox);
+        let work = self.act(occasion, &mut inbox);
         hold_meanwhile(work, &*queue, &open).await;
         if let Err(error) = self.queue.delete(&inbox.done).await {
             self.shared.metrics.failed("delete");
             tracing::warn!(%error, "handled signals come again, as duplicates");
+        }
+    }
+
+    /// Asks CloudWatch where there is something to ask, and goes through all
+    /// Deployments if that or the time gives a reason.
+    async fn act(&mut self, occasion: Occasion, inbox: &mut Inbox) {
+        let changed = self.ask(occasion, inbox).await;
+        if !changed && occasion == Occasion::Signals {
+            inbox.settle(&self.state.unsettled);
+            return;
+        }
+        // For every decision, and not for every message: that is a stranger's to send.
+        if occasion == Occasion::Signals {
+            self.reload();
+        }
+        self.all(changed, inbox).await;
+    }
+
+    /// Reads the alarms that are due or asked about; whether a level changed.
+    /// Where nobody can be asked, signed signals count and others stay in the queue.
+    async fn ask(&mut self, occasion: Occasion, inbox: &mut Inbox) -> bool {
+        let now = self.clock.now();
+        let (trust, alarms) = (&self.config.trust, &mut self.state.alarms);
+        let names = match occasion {
+            Occasion::Tick => alarms.due(trust, now),
+            Occasion::Signals => alarms.asked(trust, &inbox.asked(), now),
+        };
+        if names.is_empty() {
+            return self.believe(inbox);
+        }
+        let changed = match alarms.ask(&self.cloudwatch, &names, now).await {
+            Ok(changed) => changed,
+            Err(error) => {
+                self.unanswered(occasion, &error.to_string());
+                return self.believe(inbox);
+            }
+        };
+        self.state.complaint = None;
+        alarms.answered(trust, &names);
+        let unconfirmed = inbox.answered(&alarms.levels, &mut self.state.said, &self.shared);
+        // A reading may lag behind a signal: the next one is not far.
+        alarms.unanswered |= unconfirmed;
+        if alarms.fresh(trust, now) {
+            self.shared.ready(Part::Alarms);
+        }
+        let deployments = changed.iter().filter_map(|alarm| trust.deployment(alarm));
+        self.state.unsettled.extend(deployments.map(str::to_owned));
+        !changed.is_empty()
+    }
+
+    /// Takes the word of signals that SNS signed; whether a level changed.
+    fn believe(&mut self, inbox: &mut Inbox) -> bool {
+        let deployments = inbox.believed(&mut self.state.alarms.levels, &self.shared);
+        let changed = !deployments.is_empty();
+        if changed {
+            tracing::warn!(
+                ?deployments,
+                "CloudWatch cannot be asked: what SNS signed counts until it can"
+            );
+        }
+        self.state.unsettled.extend(deployments);
+        changed
+    }
+
+    /// Whether we are ready is never for a stranger's message to say.
+    fn unanswered(&mut self, occasion: Occasion, error: &str) {
+        self.state.alarms.failed = Some(self.clock.now());
+        self.shared.metrics.failed("describe-alarms");
+        if self.state.complaint.as_deref() != Some(error) {
+            tracing::warn!(
+                error,
+                "alarms could not be read: their levels stay as they are"
+            );
+            self.state.complaint = Some(error.to_owned());
+        }
+        if occasion == Occasion::Tick {
+            let why = format!("the alarms cannot be read: {error}");
+            self.shared.unready(Part::Alarms, why);
         }
     }
 
@@ -117,15 +225,19 @@ impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
             }
             there
         });
+        let trust = &self.config.trust;
+        (self.state.alarms.levels).keep(|alarm| trust.deployment(alarm).is_some());
+        (self.state.unsettled).retain(|name| deployments.contains_key(name));
     }
 
     /// One cycle over every Deployment; receipts whose effect is durable are done.
-    async fn all(&mut self, inbox: &mut Inbox) {
-        let read = self.read(!inbox.is_empty()).await;
+    async fn all(&mut self, changed: bool, inbox: &mut Inbox) {
+        self.read_metrics(changed).await;
+        let autoscaled = self.autoscaled().await;
         let mut failed = None;
         let deployments: Vec<String> = self.config.catalogue.deployments.keys().cloned().collect();
         for name in deployments {
-            let (signals, receipts) = inbox.signals.remove(&name).unwrap_or_default();
+            let receipts = inbox.waiting.remove(&name).unwrap_or_default();
             let Some(deployment) = self.config.catalogue.deployments.get(&name) else {
                 continue;
             };
@@ -137,18 +249,14 @@ impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
             let input = Input {
                 deployment: &name,
                 policy: &policy,
-                signals: &signals,
-                described: read.described.as_ref(),
-                levels_read: self.state.levels_read,
+                levels: &self.state.alarms.levels,
                 activities: &self.state.activities,
-                autoscaled: (read.autoscaled.as_ref()).map(|all| all.contains(&name)),
+                autoscaled: (autoscaled.as_ref()).map(|all| all.contains(&name)),
                 fence,
             };
             match cycle(&*self.cluster, &*self.clock, &input).await {
                 Ok(outcome) => {
-                    self.state
-                        .said
-                        .folded(&signals, &outcome.folded, &self.shared);
+                    self.state.unsettled.remove(&name);
                     inbox.done.extend(receipts);
                     self.tell(&name, &outcome);
                 }
@@ -169,58 +277,35 @@ impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
         text
     }
 
-    /// Reads what is due. What cannot be read stays unknown.
-    async fn read(&mut self, signalled: bool) -> Read {
+    /// Reads waits and flows, if that is due. What cannot be read is unknown.
+    async fn read_metrics(&mut self, changed: bool) {
         let now = self.clock.now();
-        let due =
-            |last: Option<Timestamp>, every| last.is_none_or(|last| now >= after(last, every));
-        let mut described = None;
-        if due(self.state.levels_read, REREAD) {
-            let names: Vec<String> = self
-                .config
-                .trust
-                .alarms()
-                .map(|(name, _)| name.to_owned())
-                .collect();
-            match self.cloudwatch.describe(&names).await {
-                Ok(alarms) => {
-                    described = Some(alarms);
-                    self.state.levels_read = Some(now);
-                    self.shared.ready(Part::Alarms);
-                }
-                Err(error) => {
-                    self.shared.metrics.failed("describe-alarms");
-                    tracing::warn!(%error, "alarms could not be re-read");
-                    let why = format!("the alarms cannot be read: {error}");
-                    self.shared.unready(Part::Alarms, why);
-                }
-            }
-        }
         let period = self.config.catalogue.signals.period;
-        if signalled || due(self.state.metrics_read, period) {
-            match self.cloudwatch.metrics(&self.config.catalogue, now).await {
-                Ok(activities) => {
-                    self.state.activities = activities;
-                    self.state.metrics_read = Some(now);
-                }
-                Err(error) => {
-                    self.shared.metrics.failed("get-metric-data");
-                    self.state.activities.clear();
-                    tracing::warn!(%error, "waits and flows are unknown");
-                }
+        let every = if changed { RECENT } else { period };
+        if (self.state.metrics_read).is_some_and(|last| now < after(last, every)) {
+            return;
+        }
+        match self.cloudwatch.metrics(&self.config.catalogue, now).await {
+            Ok(activities) => {
+                self.state.activities = activities;
+                self.state.metrics_read = Some(now);
+            }
+            Err(error) => {
+                self.shared.metrics.failed("get-metric-data");
+                self.state.activities.clear();
+                tracing::warn!(%error, "waits and flows are unknown");
             }
         }
-        let autoscaled = match self.cluster.autoscaled().await {
+    }
+
+    async fn autoscaled(&self) -> Option<Vec<String>> {
+        match self.cluster.autoscaled().await {
             Ok(names) => Some(names),
             Err(error) => {
                 self.shared.metrics.failed("list-autoscalers");
                 tracing::warn!(%error, "whether there are HorizontalPodAutoscalers is unknown");
                 None
             }
-        };
-        Read {
-            described,
-            autoscaled,
         }
     }
 
@@ -264,6 +349,17 @@ impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
             text,
         });
     }
+}
+
+/// What was received while the last turn ran, as one.
+fn all_of(mut messages: Vec<Sealed>, inbox: &mut mpsc::Receiver<Vec<Sealed>>) -> Vec<Sealed> {
+    while let Ok(more) = inbox.try_recv() {
+        messages.extend(more);
+        if messages.len() >= MOST {
+            break;
+        }
+    }
+    messages
 }
 
 /// Keeps messages ours while the work on them lasts. The work never waits for it.

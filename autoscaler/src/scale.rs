@@ -1,5 +1,5 @@
 //! What the autoscaler asks of a cluster, in its own words, and the one cycle
-//! over one Deployment: observe, fold, decide, record, act.
+//! over one Deployment: observe, decide, record, act.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -8,10 +8,9 @@ use jiff::Timestamp;
 use stepfleet_activity::Clock;
 
 use crate::decision::{Action, Decision, Observation, Policy, Seen, decide};
-use crate::fold::{Folded, fold, reread};
 use crate::lease::{Fence, LeaseState};
-use crate::record::{AlarmRecord, Record, RecordError};
-use crate::signal::Signal;
+use crate::levels::Levels;
+use crate::record::{Record, RecordError};
 
 /// How often a cycle starts over after a conflict: every change of a
 /// Deployment's status bumps its version.
@@ -94,11 +93,8 @@ pub(crate) trait Cluster: Send + Sync {
 pub(crate) struct Input<'a> {
     pub(crate) deployment: &'a str,
     pub(crate) policy: &'a Policy,
-    /// Signals about this Deployment.
-    pub(crate) signals: &'a [Signal],
-    /// All alarms as `DescribeAlarms` has just said; none where it was not asked.
-    pub(crate) described: Option<&'a BTreeMap<String, AlarmRecord>>,
-    pub(crate) levels_read: Option<Timestamp>,
+    /// The alarms as `DescribeAlarms` last said.
+    pub(crate) levels: &'a Levels,
     pub(crate) activities: &'a BTreeMap<String, Seen>,
     pub(crate) autoscaled: Option<bool>,
     pub(crate) fence: Fence,
@@ -111,8 +107,6 @@ pub(crate) struct Outcome {
     /// The count that was observed.
     pub(crate) replicas: u32,
     pub(crate) at: Timestamp,
-    /// What each signal did.
-    pub(crate) folded: Vec<Folded>,
 }
 
 /// Why a cycle did not end.
@@ -139,18 +133,15 @@ pub(crate) enum CycleError {
     Contended,
 }
 
-/// One cycle. What it folded is durable when it returns `Ok`, so the messages
-/// behind the signals may be deleted then.
+/// One cycle. The levels are durable when it returns `Ok`, so the messages that
+/// made us read them may be deleted then.
 pub(crate) async fn cycle<C: Cluster>(
     cluster: &C,
     clock: &dyn Clock,
     input: &Input<'_>,
 ) -> Result<Outcome, CycleError> {
-    let mut folded = None;
     for _ in 0..ATTEMPTS {
-        let (mut plan, first) = Plan::observe(cluster, clock, input).await?;
-        // After a conflict all signals are duplicates: the first fold counts.
-        plan.outcome.folded = folded.get_or_insert(first).clone();
+        let mut plan = Plan::observe(cluster, clock, input).await?;
         match plan.carry_out(cluster, clock, input).await {
             Err(CycleError::Cluster {
                 source: ClusterError::Conflict,
@@ -177,7 +168,7 @@ impl Plan {
         cluster: &C,
         clock: &dyn Clock,
         input: &Input<'_>,
-    ) -> Result<(Self, Vec<Folded>), CycleError> {
+    ) -> Result<Self, CycleError> {
         let name = input.deployment;
         let stored = (cluster.record(name).await).map_err(failed("reading the record"))?;
         let scale = (cluster.scale(name).await).map_err(failed("reading the scale"))?;
@@ -191,15 +182,14 @@ impl Plan {
             return Err(CycleError::NotLeader);
         }
         record.epoch = input.fence.epoch;
-        let folded = (input.signals.iter())
-            .map(|signal| fold(&mut record, &signal.alarm, signal.change))
-            .collect();
-        fold_described(&mut record, input);
+        for alarm in input.policy.alarms() {
+            input.levels.write(&mut record, alarm);
+        }
         record.settle(scale.value, now);
         let observation = Observation {
             replicas: scale.value,
             autoscaled: input.autoscaled,
-            levels_read: input.levels_read,
+            levels_read: input.levels.oldest(input.policy.alarms()),
             activities: input.activities.clone(),
         };
         record.latch(&observation, input.policy, now);
@@ -208,7 +198,7 @@ impl Plan {
         if let Action::Scale { from, to, .. } = decision.action {
             record.intend(from, to, now);
         }
-        let plan = Self {
+        Ok(Self {
             changed: before.as_ref() != Some(&record),
             record,
             stored: stored.map(|stored| stored.version),
@@ -216,11 +206,9 @@ impl Plan {
                 decision,
                 replicas: scale.value,
                 at: now,
-                folded: Vec::new(),
             },
             scale,
-        };
-        Ok((plan, folded))
+        })
     }
 
     async fn carry_out<C: Cluster>(
@@ -271,21 +259,6 @@ impl Plan {
             .map_err(failed("writing the record"))?;
         self.stored = Some(version);
         Ok(())
-    }
-}
-
-fn fold_described(record: &mut Record, input: &Input<'_>) {
-    let Some(described) = input.described else {
-        return;
-    };
-    for activity in &input.policy.activities {
-        for alarm in [
-            &activity.alarm_out,
-            &activity.alarm_in,
-            &activity.alarm_starved,
-        ] {
-            reread(record, alarm, described.get(alarm).copied());
-        }
     }
 }
 

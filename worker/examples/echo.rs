@@ -1,10 +1,9 @@
-//! Returns its input. `echo ARN SLOTS`; endpoint, region and credentials come
+//! Returns its input as it was written, byte for byte. `echo ARN SLOTS`; endpoint, region and credentials come
 //! from the ordinary AWS variables (`AWS_ENDPOINT_URL`, ...).
 
 use std::process::ExitCode;
 
-use serde_json::Value;
-use stepfleet_worker::{ActivityError, ActivityOptions, TaskContext, Worker, handler_fn};
+use stepfleet_worker::{ActivityError, ActivityOptions, RawValue, TaskContext, Worker, handler_fn};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -17,8 +16,9 @@ async fn main() -> ExitCode {
         return ExitCode::from(64);
     };
     tracing_subscriber::fmt().init();
-    let echo =
-        handler_fn(|input: Value, _context: TaskContext| async { Ok::<_, ActivityError>(input) });
+    let echo = handler_fn(|input: Box<RawValue>, _context: TaskContext| async {
+        Ok::<_, ActivityError>(input)
+    });
     let options = ActivityOptions::new(arn).slots(slots).pollers(1, slots);
     match Worker::builder().activity(options, echo).run().await {
         Ok(exit) => exit.into(),

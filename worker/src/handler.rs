@@ -8,6 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::to_raw_value;
 use stepfleet_activity::{ActivityError, ActivityTask, Area, Class, Output, TaskContext, names};
 use tower_service::Service;
 
@@ -16,6 +17,9 @@ use tower_service::Service;
 /// The input is read by its type; what does not fit fails the task with
 /// `Worker.BadInput` and the path of the fault. The function's future is dropped
 /// when the attempt is closed.
+///
+/// An input or a field that is only passed on is best a `Box<RawValue>`: it comes
+/// out byte for byte, with digits that no number of Rust holds.
 ///
 /// ```
 /// use stepfleet_worker::{ActivityError, TaskContext, handler_fn};
@@ -76,13 +80,14 @@ where
     }
 
     fn call(&mut self, task: ActivityTask) -> Self::Future {
-        let input = match serde_path_to_error::deserialize(task.input) {
+        let mut text = serde_json::Deserializer::from_str(task.input.get());
+        let input = match serde_path_to_error::deserialize(&mut text) {
             Ok(input) => input,
             Err(error) => return futures::future::err(bad_input(&error)).boxed(),
         };
         let running = (self.function)(input, task.context);
         async move {
-            serde_json::to_value(running.await?).map_err(|error| {
+            to_raw_value(&running.await?).map_err(|error| {
                 ActivityError::permanent(Area::ACTIVITY, format!("the output is not JSON: {error}"))
             })
         }
@@ -103,10 +108,24 @@ fn bad_input(error: &serde_path_to_error::Error<serde_json::Error>) -> ActivityE
     )
 }
 
+/// What serde says of what holds no value: names of our own fields, and JSON
+/// that is right and has no place in a type.
+const TOLD: [&str; 6] = [
+    "missing field",
+    "unknown field",
+    "duplicate field",
+    "number out of range",
+    "recursion limit exceeded",
+    "lone leading surrogate",
+];
+
 /// What serde says without what it found: inputs may hold secrets.
 fn without_values(fault: &str) -> String {
-    let field = ["missing field", "unknown field", "duplicate field"];
-    if field.iter().any(|start| fault.starts_with(start)) {
+    // Where in the text says less than the path.
+    let fault = fault
+        .rsplit_once(" at line ")
+        .map_or(fault, |(fault, _)| fault);
+    if TOLD.iter().any(|start| fault.starts_with(start)) {
         return fault.to_owned();
     }
     let kind = fault.split(':').next().unwrap_or_default();
@@ -139,6 +158,14 @@ mod tests {
             (
                 "unknown variant `s3cret`, expected `a` or `b`",
                 "unknown variant, expected `a` or `b`",
+            ),
+            (
+                r#"invalid type: string "s3cret at line 7 column 7", expected u32 at line 1 column 9"#,
+                "invalid type, expected u32",
+            ),
+            (
+                "number out of range at line 1 column 9",
+                "number out of range",
             ),
             (
                 r#"cannot parse "s3cret" as a time"#,

@@ -53,6 +53,6 @@ pub use output_s3::S3Outputs;
 pub use sfn::{AwsStepFunctions, BoxError, CallError, RawTask, Recovery, StepFunctions};
 pub use shutdown::ShutdownHandle;
 pub use stepfleet_activity::{
-    ActivityError, ActivityTask, Area, CancelSafety, Output, TaskContext, TaskToken,
+    ActivityError, ActivityTask, Area, CancelSafety, Output, RawValue, TaskContext, TaskToken,
 };
 pub use worker::{Exit, RunError, Worker, WorkerBuilder};

@@ -214,3 +214,27 @@ impl ActivityMeters {
         self.ended[ended as usize].get_sample_count()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use stepfleet_docs::{Table, check_table};
+
+    use super::*;
+
+    #[test]
+    fn the_reference_has_every_metric() {
+        let meters = Meters::new().expect("a registry");
+        let activity = meters.activity("load", 1);
+        // What has labels of its own is there once it was counted.
+        activity.poll("empty");
+        activity.heartbeat("accepted");
+        activity.report("accepted");
+        let families = meters.registry.gather();
+        let names = families.iter().map(|family| family.name());
+        let table = Table {
+            page: "docs/reference.md",
+            name: "worker-metrics",
+        };
+        check_table(table, names).expect("the table");
+    }
+}

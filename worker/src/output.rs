@@ -30,16 +30,18 @@ pub(crate) async fn fit(
     attempt: Option<&Attempt>,
     output: &Output,
 ) -> Result<String, ActivityError> {
-    let text = output.to_string();
+    let text = output.get();
     if text.len() <= MAX_OUTPUT {
-        return Ok(text);
+        return Ok(text.to_owned());
     }
     let (Some(location), Some(store)) = (&lane.options.output, &lane.outputs) else {
         return Err(too_large(text.len()));
     };
     let bytes = text.len();
-    let key = key(location, attempt, &text);
-    let stored = store.put(&location.bucket, &key, text.into_bytes()).await;
+    let key = key(location, attempt, text);
+    let stored = store
+        .put(&location.bucket, &key, text.as_bytes().to_vec())
+        .await;
     let etag = stored.map_err(|error| {
         let cause = format!(
             "the output of {bytes} bytes could not be stored in {}: {}",

@@ -357,11 +357,10 @@ fn serve_status(listener: TcpListener, status: Arc<Status>) -> AbortOnDropHandle
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "serving /metrics, /healthz, /readyz and /load");
     }
-    AbortOnDropHandle::new(tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router(status)).await {
-            tracing::error!("the status port stopped: {error}");
-        }
-    }))
+    AbortOnDropHandle::new(tokio::spawn(stepfleet_ports::serve(
+        listener,
+        router(status),
+    )))
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, RunError> {

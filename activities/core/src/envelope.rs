@@ -1,8 +1,9 @@
 //! The envelope that our state machines put round an activity's input.
 
 use jiff::Timestamp;
+use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// Which attempt of which execution's state a task is, from the context object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,12 +37,12 @@ impl Attempt {
 }
 
 /// A task's input taken apart: who asks, and what for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Envelope {
     /// Where the state machine said so.
     pub attempt: Option<Attempt>,
-    /// The handler's input.
-    pub input: Value,
+    /// The handler's input, byte for byte as it was written.
+    pub input: Box<RawValue>,
 }
 
 /// Why a task's input is not one.
@@ -69,32 +70,80 @@ impl Envelope {
     /// Takes apart `{"stepfleet": {...}, "input": ...}`; anything without a
     /// `stepfleet` field is raw input, and its wait is unknown.
     ///
+    /// Of the input nothing is read, so that nothing of it changes: numbers keep
+    /// their digits, objects the order of their keys, texts their escapes.
+    ///
     /// # Errors
     /// If the text is not JSON, or its `stepfleet` field is not an [`Attempt`].
     pub fn parse(text: &str) -> Result<Self, EnvelopeError> {
-        let mut value: Value =
-            serde_json::from_str(text).map_err(|error| EnvelopeError::NotJson {
-                line: error.line(),
-                column: error.column(),
-            })?;
-        let Some(attempt) = value.get_mut("stepfleet").map(Value::take) else {
+        let whole: &RawValue = serde_json::from_str(text).map_err(|error| not_json(&error))?;
+        let Parts { stepfleet, input } = Parts::of(whole).map_err(|error| not_json(&error))?;
+        let Some(attempt) = stepfleet else {
             return Ok(Self {
                 attempt: None,
-                input: value,
+                input: whole.to_owned(),
             });
         };
         let attempt: Attempt =
-            serde_json::from_value(attempt).map_err(|error| EnvelopeError::BadAttempt {
+            serde_json::from_str(attempt.get()).map_err(|error| EnvelopeError::BadAttempt {
                 reason: error.to_string(),
             })?;
-        let input = value
-            .get_mut("input")
-            .map(Value::take)
-            .unwrap_or(Value::Null);
         Ok(Self {
             attempt: Some(attempt),
-            input,
+            input: input.unwrap_or(RawValue::NULL).to_owned(),
         })
+    }
+}
+
+fn not_json(error: &serde_json::Error) -> EnvelopeError {
+    EnvelopeError::NotJson {
+        line: error.line(),
+        column: error.column(),
+    }
+}
+
+/// What an envelope is made of; of a key that comes twice the last one counts.
+#[derive(Debug, Default)]
+struct Parts<'a> {
+    stepfleet: Option<&'a RawValue>,
+    input: Option<&'a RawValue>,
+}
+
+// === impl Parts ===
+
+impl<'a> Parts<'a> {
+    /// Nothing, where it is no object.
+    fn of(whole: &'a RawValue) -> serde_json::Result<Self> {
+        if !whole.get().starts_with('{') {
+            return Ok(Self::default());
+        }
+        serde_json::Deserializer::from_str(whole.get()).deserialize_map(PartsVisitor)
+    }
+}
+
+struct PartsVisitor;
+
+impl<'de> Visitor<'de> for PartsVisitor {
+    type Value = Parts<'de>;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parts<'de>, A::Error> {
+        let mut parts = Parts::default();
+        // As it is written: a key that is no Unicode (half a surrogate pair) is
+        // somebody's input as well.
+        while let Some(key) = map.next_key::<&RawValue>()? {
+            let value = map.next_value::<&RawValue>()?;
+            let key: Option<String> = serde_json::from_str(key.get()).ok();
+            match key.as_deref() {
+                Some("stepfleet") => parts.stepfleet = Some(value),
+                Some("input") => parts.input = Some(value),
+                _ => {}
+            }
+        }
+        Ok(parts)
     }
 }
 
@@ -109,16 +158,51 @@ mod tests {
     #[test]
     fn ours_is_taken_apart_and_raw_input_is_kept() {
         let ours = Envelope::parse(OURS).expect("ours");
-        assert_eq!(ours.input, serde_json::json!({"a": 1}));
+        assert_eq!(ours.input.get(), r#"{"a":1}"#);
         assert_eq!(ours.attempt.expect("an attempt").state, "Load");
         let raw = Envelope::parse(r#"{"input": 1}"#).expect("raw");
-        assert_eq!(
-            raw,
-            Envelope {
-                attempt: None,
-                input: serde_json::json!({"input": 1})
-            }
-        );
+        assert!(raw.attempt.is_none());
+        assert_eq!(raw.input.get(), r#"{"input": 1}"#);
+    }
+
+    #[test]
+    fn inputs_pass_byte_for_byte() {
+        let deep = format!("{}{}", "[".repeat(120), "]".repeat(120));
+        let deeper = format!("{}{}", r#"{"a":"#.repeat(50_000), "}".repeat(50_000));
+        let deeper = deeper.replace(r#"{"a":}"#, r#"{"a":1}"#);
+        for input in [
+            "123456789012345678901234567890",
+            "-123456789012345678901234567890.10",
+            "1e400",
+            "-0.0",
+            "-0",
+            "1.10",
+            "0.1e-7",
+            "1E+2",
+            r#"{"b": 1, "a": 2, "b": 3.0}"#,
+            r#""\u00e9\/é\ud83d\ude00""#,
+            r#"{"\ud800": "\udfff", "stepflee": "\ud800"}"#,
+            r#"[ 1 ,{ } , null]"#,
+            &deep,
+            &deeper,
+        ] {
+            let raw = Envelope::parse(&format!(" {input}\n")).expect("raw");
+            assert_eq!(raw.input.get(), input);
+            let ours = OURS.replace(r#"{"a":1}"#, input);
+            let ours = Envelope::parse(&ours).expect("ours");
+            assert!(ours.attempt.is_some() && ours.input.get() == input);
+        }
+        let bare = OURS.replace(r#","input":{"a":1}"#, "");
+        let bare = Envelope::parse(&bare).expect("ours without an input");
+        assert_eq!(bare.input.get(), "null");
+    }
+
+    #[test]
+    fn a_key_is_what_it_says_however_it_is_written_and_the_last_one_counts() {
+        let twice = OURS.replacen(r#"{"stepfleet""#, r#"{"input":0,"st\u0065pfleet""#, 1);
+        let ours = Envelope::parse(&twice).expect("ours");
+        assert_eq!(ours.input.get(), r#"{"a":1}"#);
+        assert_eq!(ours.attempt.expect("an attempt").state, "Load");
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub mod names {
     /// The attempt ran into the activity's timeout inside the worker. Retry, as
     /// after `States.Timeout`, which is Step Functions' own and not ours to say.
     pub const TIMEOUT: &str = "Worker.Timeout";
+    /// All of them.
+    pub const ALL: [&str; 5] = [SHUTDOWN, OUTPUT_TOO_LARGE, BAD_INPUT, PANIC, TIMEOUT];
 }
 
 /// What a caller can do about a failure.
@@ -41,6 +43,14 @@ pub enum Class {
 }
 
 impl Class {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Transient,
+        Self::Permanent,
+        Self::Conflict,
+        Self::Poison,
+    ];
+
     /// The class as it stands in an error's name.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -130,6 +140,13 @@ impl ActivityError {
         Self { name, cause, class }
     }
 
+    /// With a cause of at most so many bytes.
+    #[must_use]
+    pub fn cut(mut self, bytes: usize) -> Self {
+        truncate(&mut self.cause, bytes);
+        self
+    }
+
     /// What state machines match in `ErrorEquals`: at most 256 characters.
     pub fn name(&self) -> &str {
         &self.name
@@ -160,7 +177,24 @@ mod tests {
     use proptest::prelude::*;
     use proptest::sample::select;
 
+    use stepfleet_docs::{Table, check_table};
+
     use super::*;
+
+    #[test]
+    fn the_reference_has_every_error() {
+        let page = "docs/reference.md";
+        let own = Table {
+            page,
+            name: "worker-errors",
+        };
+        check_table(own, names::ALL).expect("the table");
+        let classes = Table {
+            page,
+            name: "error-classes",
+        };
+        check_table(classes, Class::ALL.map(Class::as_str)).expect("the table");
+    }
 
     #[test]
     fn the_name_is_area_and_class() {

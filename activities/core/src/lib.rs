@@ -18,4 +18,5 @@ pub use clock::{Clock, SystemClock, VirtualClock};
 pub use envelope::{Attempt, Envelope, EnvelopeError};
 pub use error::{ActivityError, Area, Class, names};
 pub use handler::{CancelSafety, ConfigFault, HandlerSpec};
+pub use serde_json::value::RawValue;
 pub use task::{ActivityTask, Output, Progress, TaskContext, TaskToken};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::Attempt;
 
@@ -67,15 +67,17 @@ pub struct ActivityTask {
     pub name: Arc<str>,
     /// Fences this attempt.
     pub token: TaskToken,
-    /// What the handler gets: the envelope's `input`, or the raw input.
-    pub input: Value,
+    /// What the handler gets: the envelope's `input`, or the raw input, as it was
+    /// written. A handler that passes parts of it on keeps those as [`RawValue`]
+    /// too: a [`serde_json::Value`] holds 64 bits of a number and no more.
+    pub input: Box<RawValue>,
     /// What goes with the task while it runs.
     pub context: TaskContext,
 }
 
-/// What a handler returns: any JSON value of at most 262,144 bytes
-/// (larger ones go to S3 where the activity names a bucket).
-pub type Output = Value;
+/// What a handler returns: the text of any JSON value of at most 262,144 bytes
+/// (larger ones go to S3 where the activity names a bucket). It is reported as it is.
+pub type Output = Box<RawValue>;
 
 /// What goes with a task while it runs. Cancellation is not in it: a task that
 /// is closed has its handler's future dropped.
@@ -134,7 +136,7 @@ mod tests {
             let task = ActivityTask {
                 name: "load".into(),
                 token: TaskToken::new(format!("{start}{rest}")),
-                input: Value::Null,
+                input: RawValue::NULL.to_owned(),
                 context: TaskContext {
                     attempt: None,
                     received: Timestamp::UNIX_EPOCH,

@@ -163,3 +163,38 @@ fn silence_is_idle_and_nothing_else() {
             .starts_with("arn:aws-cn:cloudwatch:cn-north-1:")
     );
 }
+
+#[test]
+fn the_queue_takes_from_the_one_who_delivers_and_from_nobody_else() {
+    use stepfleet_activity::signals::SignalPath;
+    let topic = (
+        "sns.amazonaws.com",
+        "arn:aws:sns:eu-west-1:123456789012:demo-signals",
+    );
+    let rule = (
+        "events.amazonaws.com",
+        "arn:aws:events:eu-west-1:123456789012:rule/demo-signals",
+    );
+    let cases = [
+        ("", "sns", topic),
+        ("signals: {delivery: sns}\n", "sns", topic),
+        ("signals: {delivery: raw}\n", "raw", topic),
+        ("signals: {delivery: eventbridge}\n", "eventbridge", rule),
+    ];
+    for (said, delivery, (service, arn)) in cases {
+        let text = format!(
+            "version: 1\nfleet: demo\naws: {{account: \"123456789012\", region: eu-west-1}}\n\
+             deployments:\n  d: {{}}\nactivities:\n  a: {{handler: x, deployment: d}}\n{said}"
+        );
+        let catalogue = parse("f", &text, &ReadOptions::default()).unwrap();
+        assert_eq!(catalogue.signals.delivery.as_str(), delivery);
+        let policy: serde_json::Value =
+            serde_json::from_str(&SignalPath::of(&catalogue).policy()).unwrap();
+        let [statement] = policy["Statement"].as_array().unwrap().as_slice() else {
+            panic!("one statement: {policy}");
+        };
+        assert_eq!(statement["Principal"]["Service"], service, "{said}");
+        let condition = &statement["Condition"]["ArnEquals"]["aws:SourceArn"];
+        assert_eq!(condition, arn, "{said}");
+    }
+}

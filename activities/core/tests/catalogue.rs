@@ -152,6 +152,12 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
         "or more",
     ),
     (
+        "period: 60s",
+        "delivery: kafka",
+        "f:4:35: signals.delivery: found `kafka`",
+        "allowed are: sns, raw, eventbridge",
+    ),
+    (
         "workgroup: analytics, ",
         "",
         "f:6:3: warehouses.main: found neither",

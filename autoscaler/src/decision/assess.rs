@@ -157,6 +157,13 @@ impl Flow {
             && (self.counts.iter()).all(|count| count.scheduled == 0.0 && count.started == 0.0)
     }
 
+    /// Whether tasks were scheduled and none has started for that long: what an
+    /// alarm of starvation says, as it was measured.
+    pub fn waits(&self, starved_for: Duration, now: Timestamp) -> bool {
+        self.counts.iter().any(|count| count.scheduled > 0.0)
+            && !self.started_since(before(now, starved_for))
+    }
+
     /// Whether a task started in a period that began at or after `since`.
     pub fn started_since(&self, since: Timestamp) -> bool {
         self.periods()

@@ -104,7 +104,7 @@ enum Proposal {
     Stay(Hold),
 }
 
-/// Decides for one Deployment. The record has this cycle's levels folded in.
+/// Decides for one Deployment. The record has the levels that this cycle goes by.
 #[must_use]
 pub fn decide(
     record: &Record,
@@ -148,7 +148,7 @@ fn carried_out(action: Action, mode: Mode) -> Action {
 
 impl Action {
     /// The reason's code.
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Scale { why, .. } => why.as_str(),
             Self::Hold(hold) => hold.as_str(),

@@ -94,6 +94,17 @@ pub struct ActivityPolicy {
 // === impl Policy ===
 
 impl Policy {
+    /// The names of all alarms.
+    pub fn alarms(&self) -> impl Iterator<Item = &str> {
+        (self.activities.iter()).flat_map(|activity| {
+            [
+                activity.alarm_out.as_str(),
+                activity.alarm_in.as_str(),
+                activity.alarm_starved.as_str(),
+            ]
+        })
+    }
+
     /// The policy of one Deployment of a catalogue.
     pub fn of(catalogue: &Catalogue, deployment: &Deployment) -> Self {
         let damping = &deployment.damping;

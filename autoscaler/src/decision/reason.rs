@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use stepfleet_activity::alarm::AlarmRole;
+use strum::{IntoStaticStr, VariantNames};
 
 /// Why the count changes.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Why {
     /// Tasks of this activity wait too long.
     Breach {
@@ -43,7 +45,8 @@ pub enum Why {
 }
 
 /// Why the count stays.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Hold {
     /// No alarm asks for anything.
     NoBreach,
@@ -118,14 +121,8 @@ pub enum Hold {
 
 impl Why {
     /// The code: a metric's label and an Event's reason.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Breach { .. } => "breach",
-            Self::Starved { .. } => "starved",
-            Self::Quiet { .. } => "quiet",
-            Self::BelowMin { .. } => "below-min",
-            Self::AboveMax { .. } => "above-max",
-        }
+    pub fn as_str(&self) -> &'static str {
+        self.into()
     }
 }
 
@@ -164,22 +161,8 @@ impl fmt::Display for Why {
 
 impl Hold {
     /// The code: a metric's label.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::NoBreach => "no-breach",
-            Self::CoolingDown { .. } => "cooling-down",
-            Self::AtMax { .. } => "at-max",
-            Self::AtMin { .. } => "at-min",
-            Self::Paused => "paused",
-            Self::ChangedByHand { .. } => "changed-by-hand",
-            Self::Autoscaled => "autoscaled",
-            Self::AutoscaledUnknown => "autoscaled-unknown",
-            Self::Unknown { .. } => "unknown",
-            Self::Stabilizing { .. } => "stabilizing",
-            Self::AnticipatedReversal { .. } => "anticipated-reversal",
-            Self::FlapBudget { .. } => "flap-budget",
-            Self::Recommended { .. } => "recommended",
-        }
+    pub fn as_str(&self) -> &'static str {
+        self.into()
     }
 }
 
@@ -233,4 +216,21 @@ impl fmt::Display for Hold {
 
 fn seconds(span: Duration) -> String {
     format!("{:.1} s", span.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use stepfleet_docs::{Table, check_table};
+    use strum::VariantNames as _;
+
+    use super::*;
+
+    #[test]
+    fn the_reference_has_every_reason() {
+        let page = "docs/reference.md";
+        for (name, codes) in [("steps", Why::VARIANTS), ("holds", Hold::VARIANTS)] {
+            let table = Table { page, name };
+            check_table(table, codes.iter().copied()).expect("the table");
+        }
+    }
 }

@@ -10,7 +10,7 @@ async fn a_cycle_runs_on_a_tick_and_at_once_on_a_signal() {
     world.until(22).await;
     assert_eq!(running.shared.why_unready(), None);
     assert_eq!(world.times("observe"), [0, 15]);
-    world.send(vec![breach("r1", 21)]);
+    world.breach("r1", 21);
     world.until(35).await;
     assert_eq!(world.times("observe"), [0, 15, 22, 30]);
     assert_eq!(
@@ -22,6 +22,7 @@ async fn a_cycle_runs_on_a_tick_and_at_once_on_a_signal() {
         world.asked_at(22),
         [
             "poll for 20 s",
+            "describe",
             "metrics",
             "observe",
             "record",
@@ -41,7 +42,7 @@ async fn a_cycle_that_runs_is_finished_before_the_end() {
     let running = start(&world, OURS);
     world.until(10).await;
     world.lock().slow = Duration::from_secs(5);
-    world.send(vec![breach("r1", 9)]);
+    world.breach("r1", 9);
     world.until(11).await;
     assert!(world.times("scale").is_empty());
     running.stop.send_replace(true);
@@ -142,11 +143,11 @@ async fn a_dry_run_decides_and_says_so_and_touches_nothing() {
     let dry = CATALOGUE.replace("s3-load: {replicas", "s3-load: {mode: recommend, replicas");
     std::fs::write(running.file.path(), dry).expect("written");
     world.until(1).await;
-    world.send(vec![breach("r1", 1)]);
+    world.breach("r1", 1);
     world.until(200).await;
     assert!(world.times("scale").is_empty() && world.times("event").is_empty());
     assert_eq!(world.lock().replicas, 4);
-    assert_eq!(world.times("delete r1"), [1], "what it folded is durable");
+    assert_eq!(world.times("delete r1"), [1], "the level is durable");
     let metrics = running.shared.metrics.text();
     for line in [
         "replicas{deployment=\"s3-load\"} 4",
@@ -176,13 +177,12 @@ async fn gauges_tell_what_is_there_what_is_asked_for_and_the_upper_bound() {
     };
     world.until(1).await;
     assert_eq!(gauges(), (4, 4, 0, 0));
-    world.send(vec![breach("r1", 1)]);
+    world.breach("r1", 1);
     world.until(2).await;
     assert_eq!(gauges(), (5, 5, 1, 0), "one step");
     world.until(70).await;
     assert_eq!(gauges(), (5, 5, 1, 1), "more is asked for than is allowed");
-    let ok = message("r2", "demo-s3-load-out", "OK", 70);
-    world.send(vec![ok]);
+    world.change("r2", "OK", 70);
     world.until(71).await;
     assert_eq!(gauges(), (5, 5, 0, 0));
     assert_eq!(running.shared.metrics.leader.get(), 1);

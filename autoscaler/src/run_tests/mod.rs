@@ -1,6 +1,7 @@
 //! The loop under paused time, over a world that writes down what is asked of it.
 
 mod cycles;
+mod flood;
 mod readiness;
 mod signals;
 
@@ -9,27 +10,27 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use serde_json::{Value, json};
 use stepfleet_activity::catalogue::ReadOptions;
 use stepfleet_activity::{Catalogue, Clock};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use crate::cloudwatch::{Watch, WatchError};
 use crate::config::Config;
 use crate::decision::tests::at;
 use crate::decision::{Action, Seen};
 use crate::http::{Part, Shared};
-use crate::inbox::Poller;
 use crate::lease::{Fence, LeaseState};
 use crate::metrics::Metrics;
+use crate::poller::{Poller, RECEIVES};
 use crate::queue::{Message, Queue, QueueError};
 use crate::record::{AlarmRecord, Level};
 use crate::run::{Loop, State};
 use crate::scale::{Cluster, ClusterError, Versioned};
 use crate::sns::Verifier;
 use crate::sns::tests::{Table, genuine};
+use crate::watch::{Page, Watch, WatchError};
 
 const START: i64 = 1_767_268_800;
 const TICK: Duration = Duration::from_secs(15);
@@ -37,7 +38,7 @@ const CATALOGUE: &str = r#"
 version: 1
 fleet: demo
 aws: {account: "123456789012", region: eu-west-1}
-signals: {max_age: 15m, period: 60s}
+signals: {max_age: 15m, period: 60s, delivery: raw}
 deployments:
   s3-load: {replicas: {min: 1, max: 20}}
 activities:
@@ -49,7 +50,7 @@ struct World {
     start: Instant,
     arrived: Notify,
     inner: Mutex<Inner>,
-    sns: Table,
+    sns: Arc<Table>,
 }
 
 #[derive(Default)]
@@ -63,6 +64,18 @@ struct Inner {
     /// How long a write of the record takes.
     slow: Duration,
     polls: VecDeque<Result<Vec<Message>, QueueError>>,
+    /// How long an answer of the queue takes.
+    latency: Duration,
+    /// Comes with the first receive after that time.
+    due: VecDeque<(Duration, Message)>,
+    /// How long an answer of CloudWatch, and a deletion, take.
+    answers: Duration,
+    /// When a step was taken.
+    stepped: Vec<Duration>,
+    /// Whether signatures are not required.
+    lax: bool,
+    /// When `DescribeAlarms` was called.
+    described: Vec<Instant>,
     /// What `DescribeAlarms` says; it fails where there is nothing.
     alarms: Option<BTreeMap<String, AlarmRecord>>,
 }
@@ -78,7 +91,7 @@ impl World {
                 alarms: Some(levels.into()),
                 ..Inner::default()
             }),
-            sns: Table::default(),
+            sns: Arc::default(),
         })
     }
 
@@ -111,6 +124,37 @@ impl World {
     fn send(&self, messages: Vec<Message>) {
         self.lock().polls.push_back(Ok(messages));
         self.arrived.notify_one();
+    }
+
+    /// CloudWatch says this of an alarm from now on.
+    fn say(&self, role: &str, level: Level, second: i64) {
+        let said = self::level(role, level, second);
+        if let Some(alarms) = &mut self.lock().alarms {
+            alarms.extend([said]);
+        }
+    }
+
+    /// An alarm changes, and its signal comes.
+    fn change(&self, receipt: &str, state: &str, second: i64) {
+        let level = match state {
+            "ALARM" => Level::Alarm,
+            _ => Level::Ok,
+        };
+        self.say("out", level, second);
+        self.send(vec![message(receipt, "demo-s3-load-out", state, second)]);
+    }
+
+    /// The wait is too long, and the signal of that comes.
+    fn breach(&self, receipt: &str, second: i64) {
+        self.change(receipt, "ALARM", second);
+    }
+
+    /// The level of the alarm in the record.
+    fn recorded(&self, role: &str) -> Option<AlarmRecord> {
+        let inner = self.lock();
+        let (text, _) = inner.record.as_ref()?;
+        let record = crate::record::Record::from_json(text).expect("ours");
+        record.alarms.get(&format!("demo-s3-load-{role}")).copied()
     }
 
     /// Lets time pass until so many seconds after the start, and what is due happen.
@@ -155,7 +199,10 @@ impl Cluster for World {
 
     async fn set_scale(&self, _: &str, scale: Versioned<u32>) -> Result<(), ClusterError> {
         self.call(&format!("scale to {}", scale.value))?;
-        self.lock().replicas = scale.value;
+        let now = self.start.elapsed();
+        let mut inner = self.lock();
+        inner.replicas = scale.value;
+        inner.stepped.push(now);
         Ok(())
     }
 
@@ -216,13 +263,25 @@ impl Queue for World {
                 self.arrived.notified().await;
             }
         };
-        (tokio::time::timeout(wait, poll).await).unwrap_or_else(|_| Ok(Vec::new()))
+        let Ok(mut poll) = tokio::time::timeout(wait, poll).await else {
+            return Ok(Vec::new());
+        };
+        let latency = self.lock().latency;
+        sleep_until(Instant::now() + latency).await;
+        let (now, mut inner) = (self.start.elapsed(), self.lock());
+        if let Ok(messages) = &mut poll {
+            let due = inner.due.pop_front_if(|(at, _)| *at <= now);
+            messages.extend(due.map(|(_, message)| message));
+        }
+        poll
     }
 
     async fn delete(&self, receipts: &[String]) -> Result<(), QueueError> {
         if !receipts.is_empty() {
             self.log(format!("delete {}", receipts.join(" ")));
         }
+        let answers = self.lock().answers;
+        sleep_until(Instant::now() + answers).await;
         Ok(())
     }
 
@@ -233,10 +292,19 @@ impl Queue for World {
 }
 
 impl Watch for Arc<World> {
-    async fn describe(&self, _: &[String]) -> Result<BTreeMap<String, AlarmRecord>, WatchError> {
+    async fn alarms(&self, names: &[String], _: Option<String>) -> Result<Page, WatchError> {
         self.log("describe");
-        let alarms = self.lock().alarms.clone();
-        alarms.ok_or_else(|| WatchError("broken".to_owned()))
+        self.lock().described.push(Instant::now());
+        let answers = self.lock().answers;
+        sleep_until(Instant::now() + answers).await;
+        let inner = self.lock();
+        let mut alarms = inner.alarms.clone().ok_or_else(|| WatchError {
+            why: "broken".to_owned(),
+            again: false,
+        })?;
+        alarms.retain(|name, _| names.contains(name));
+        let next = None;
+        Ok(Page { alarms, next })
     }
 
     async fn metrics(
@@ -264,14 +332,18 @@ const OURS: Option<Fence> = Some(Fence {
 });
 
 fn start(world: &Arc<World>, fence: Option<Fence>) -> Running {
+    start_with(world, fence, CATALOGUE)
+}
+
+fn start_with(world: &Arc<World>, fence: Option<Fence>, catalogue: &str) -> Running {
     let file = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(file.path(), CATALOGUE).expect("written");
+    std::fs::write(file.path(), catalogue).expect("written");
     let config = Config::load(vec![file.path().to_owned()], ReadOptions::default()).expect("good");
     let shared = Arc::new(Shared::new(Metrics::new().expect("metrics")));
     shared.ready(Part::Lease);
     let (fence, fenced) = watch::channel(fence);
     let (stop, stopped) = watch::channel(false);
-    let (send, inbox) = mpsc::channel(1);
+    let (send, inbox) = mpsc::channel(RECEIVES);
     let looping = Loop {
         cluster: Arc::clone(world),
         cloudwatch: Arc::clone(world),
@@ -283,10 +355,11 @@ fn start(world: &Arc<World>, fence: Option<Fence>) -> Running {
         state: State::default(),
     };
     let (queue, told) = (Arc::clone(world), Arc::clone(&shared));
+    let required = !world.lock().lax;
     tokio::spawn(async move {
         let poller = Poller {
             queue: &*queue,
-            verifier: Verifier::new(&queue.sns, ("eu-west-1", None), true),
+            verifier: Verifier::new(Arc::clone(&queue.sns), ("eu-west-1", None), required),
             inbox: send,
             shared: &told,
         };
@@ -301,15 +374,24 @@ fn start(world: &Arc<World>, fence: Option<Fence>) -> Running {
     }
 }
 
+/// With signatures.
+fn signed() -> String {
+    CATALOGUE.replace("delivery: raw", "delivery: sns")
+}
+
 fn message(receipt: &str, alarm: &str, state: &str, second: i64) -> Message {
-    let metric = json!({"MetricName": "ActivityScheduleTime", "Namespace": "AWS/States",
-        "Dimensions": [{"name": "ActivityArn", "value": "arn:aws:states:eu-west-1:123456789012:activity:demo-s3-load"}]});
-    let body = json!({"AlarmName": alarm, "AWSAccountId": "123456789012", "NewStateValue": state,
-        "StateChangeTime": at(START + second).to_string(), "Region": "EU (Ireland)", "Trigger": metric});
     Message {
-        body: body.to_string(),
+        body: notification(alarm, state, second).to_string(),
         receipt: receipt.to_owned(),
     }
+}
+
+/// As CloudWatch says it.
+fn notification(alarm: &str, state: &str, second: i64) -> Value {
+    let metric = json!({"MetricName": "ActivityScheduleTime", "Namespace": "AWS/States",
+        "Dimensions": [{"name": "ActivityArn", "value": "arn:aws:states:eu-west-1:123456789012:activity:demo-s3-load"}]});
+    json!({"AlarmName": alarm, "AWSAccountId": "123456789012", "NewStateValue": state,
+        "StateChangeTime": at(START + second).to_string(), "Region": "EU (Ireland)", "Trigger": metric})
 }
 
 fn breach(receipt: &str, second: i64) -> Message {

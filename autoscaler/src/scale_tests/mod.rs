@@ -11,13 +11,12 @@ use stepfleet_activity::{Clock, VirtualClock};
 
 use crate::decision::tests::{at, policy, record};
 use crate::decision::{Action, Policy};
-use crate::fold::Folded;
 use crate::http::{Part, Shared};
 use crate::lease::{Fence, Keeper, LeaseState, Left, keep};
+use crate::levels::Levels;
 use crate::metrics::Metrics;
 use crate::record::{AlarmRecord, Level, Record};
 use crate::scale::{Cluster, ClusterError, CycleError, Input, Outcome, Versioned, cycle};
-use crate::signal::Signal;
 
 const START: i64 = 100_000;
 
@@ -187,29 +186,37 @@ impl Cluster for Fake {
     }
 }
 
-fn breach() -> Signal {
-    Signal {
-        alarm: "a-out".into(),
-        deployment: "d".into(),
-        change: AlarmRecord {
-            level: Level::Alarm,
-            since: at(START - 1),
-        },
-    }
+/// The wait is too long.
+const BREACH: Option<Level> = Some(Level::Alarm);
+/// CloudWatch was not asked since the start.
+const UNREAD: Option<Level> = None;
+
+/// What CloudWatch said when it was last asked.
+fn read(out: Option<Level>, clock: &VirtualClock) -> Levels {
+    let mut levels = Levels::default();
+    let Some(out) = out else {
+        return levels;
+    };
+    let since = at(START - 1);
+    let names: Vec<String> = ["a-out", "a-in", "a-starved"].map(str::to_owned).into();
+    let alarms = names.iter().map(|name| {
+        let level = if name == "a-out" { out } else { Level::Ok };
+        (name.clone(), AlarmRecord { level, since })
+    });
+    levels.learn(clock.now(), &names, &alarms.collect());
+    levels
 }
 
 async fn run_as(
     fake: &Fake,
     clock: &VirtualClock,
     policy: &Policy,
-    (signals, epoch): (&[Signal], i32),
+    (out, epoch): (Option<Level>, i32),
 ) -> Result<Outcome, CycleError> {
     let input = Input {
         deployment: "d",
         policy,
-        signals,
-        described: None,
-        levels_read: Some(clock.now()),
+        levels: &read(out, clock),
         activities: &BTreeMap::new(),
         autoscaled: Some(false),
         fence: Fence {
@@ -234,15 +241,14 @@ async fn a_kill_at_any_call_neither_repeats_a_step_nor_forgets_the_breach() {
         for call in 1.. {
             let (fake, clock) = (Fake::new(&before(&policy)), VirtualClock::new(at(START)));
             fake.fault(call, fault);
-            let signals = [breach()];
-            let first = run_as(&fake, &clock, &policy, (&signals, 1)).await;
+            let first = run_as(&fake, &clock, &policy, (BREACH, 1)).await;
             if fake.world().calls < call {
                 break;
             }
             calls = calls.max(call);
             fake.heal();
-            // The message was not deleted unless its effect is durable, so it comes again.
-            let again: &[Signal] = if first.is_ok() { &[] } else { &signals };
+            // Unless it is durable, it is read again.
+            let again = if first.is_ok() { UNREAD } else { BREACH };
             for _ in 0..4 {
                 clock.advance(SignedDuration::from_secs(10));
                 run_as(&fake, &clock, &policy, (again, 1))
@@ -256,7 +262,7 @@ async fn a_kill_at_any_call_neither_repeats_a_step_nor_forgets_the_breach() {
                 "call {call} {fault:?}: one step within the cooldown"
             );
             clock.advance(SignedDuration::from_secs(70));
-            run_as(&fake, &clock, &policy, (&[], 1))
+            run_as(&fake, &clock, &policy, (UNREAD, 1))
                 .await
                 .expect("healed");
             assert_eq!(
@@ -281,14 +287,9 @@ async fn a_conflict_at_any_write_is_observed_anew() {
     for call in 3..=5 {
         let (fake, clock) = (Fake::new(&before(&policy)), VirtualClock::new(at(START)));
         fake.fault(call, Fault::Conflict);
-        let outcome = run_as(&fake, &clock, &policy, (&[breach()], 1))
+        run_as(&fake, &clock, &policy, (BREACH, 1))
             .await
             .expect("tried again");
-        assert_eq!(
-            outcome.folded,
-            [Folded::Newest],
-            "call {call}: told as it was first folded"
-        );
         assert_eq!(fake.world().steps, [(4, 5)], "call {call}");
     }
 }
@@ -298,13 +299,13 @@ async fn an_act_that_never_took_effect_starts_no_cooldown() {
     let policy = policy();
     let (fake, clock) = (Fake::new(&before(&policy)), VirtualClock::new(at(START)));
     fake.fault(4, Fault::Before);
-    run_as(&fake, &clock, &policy, (&[breach()], 1))
+    run_as(&fake, &clock, &policy, (BREACH, 1))
         .await
         .expect_err("killed before the act");
     assert!(fake.record().intent.is_some(), "the intent is durable");
     fake.heal();
     clock.advance(SignedDuration::from_secs(1));
-    run_as(&fake, &clock, &policy, (&[], 1))
+    run_as(&fake, &clock, &policy, (UNREAD, 1))
         .await
         .expect("healed");
     assert_eq!(
@@ -318,18 +319,16 @@ async fn an_act_that_never_took_effect_starts_no_cooldown() {
 async fn a_leader_of_an_older_epoch_writes_nothing() {
     let policy = policy();
     let (fake, clock) = (Fake::new(&before(&policy)), VirtualClock::new(at(START)));
-    run_as(&fake, &clock, &policy, (&[], 2))
+    run_as(&fake, &clock, &policy, (UNREAD, 2))
         .await
         .expect("the new leader");
     assert_eq!(fake.record().epoch, 2, "its first cycle fences the old one");
-    let old = run_as(&fake, &clock, &policy, (&[breach()], 1)).await;
+    let old = run_as(&fake, &clock, &policy, (BREACH, 1)).await;
     assert!(matches!(old, Err(CycleError::NotLeader)), "{old:?}");
     let lapsed = Input {
         deployment: "d",
         policy: &policy,
-        signals: &[breach()],
-        described: None,
-        levels_read: None,
+        levels: &read(BREACH, &clock),
         activities: &BTreeMap::new(),
         autoscaled: Some(false),
         fence: Fence {
@@ -347,17 +346,17 @@ async fn a_hand_is_respected_and_zero_is_a_pause() {
     let policy = policy();
     let (fake, clock) = (Fake::new(&before(&policy)), VirtualClock::new(at(START)));
     fake.world().replicas = 9;
-    let outcome = run_as(&fake, &clock, &policy, (&[breach()], 1))
+    let outcome = run_as(&fake, &clock, &policy, (BREACH, 1))
         .await
         .expect("read");
     assert_eq!(outcome.decision.action.code(), "changed-by-hand");
     clock.advance(SignedDuration::try_from(policy.damping.cooldown_in).expect("short"));
-    let outcome = run_as(&fake, &clock, &policy, (&[], 1))
+    let outcome = run_as(&fake, &clock, &policy, (UNREAD, 1))
         .await
         .expect("read");
     assert_eq!(outcome.decision.action.code(), "breach");
     fake.world().replicas = 0;
-    let outcome = run_as(&fake, &clock, &policy, (&[], 1))
+    let outcome = run_as(&fake, &clock, &policy, (UNREAD, 1))
         .await
         .expect("read");
     assert_eq!(outcome.decision.action.code(), "paused");
@@ -368,7 +367,7 @@ async fn an_unreadable_record_decides_nothing() {
     let policy = policy();
     let (fake, clock) = (Fake::new(&before(&policy)), VirtualClock::new(at(START)));
     fake.world().record = Some(("{".into(), 1));
-    let outcome = run_as(&fake, &clock, &policy, (&[breach()], 1)).await;
+    let outcome = run_as(&fake, &clock, &policy, (BREACH, 1)).await;
     assert!(matches!(outcome, Err(CycleError::Record(_))), "{outcome:?}");
     assert_eq!(fake.world().replicas, 4);
 }

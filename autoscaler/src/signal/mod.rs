@@ -1,8 +1,9 @@
 //! Signals: alarm changes that arrive over a queue, parsed leniently, trusted
 //! strictly.
 //!
-//! Anybody who may write to the topic or call `SetAlarmState` could speak in an
-//! alarm's name, so everything that the catalogue knows of an alarm is compared.
+//! Anybody who may write to the queue or the topic could speak in an alarm's
+//! name, so everything that the catalogue knows of an alarm is compared. What is
+//! left is a reason to ask CloudWatch, and never more than that.
 
 mod parse;
 #[cfg(test)]
@@ -14,9 +15,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use stepfleet_activity::Catalogue;
 use stepfleet_activity::alarm::{self, AlarmSpec, Metric, Watched};
+use stepfleet_activity::catalogue::Delivery;
 
-pub(crate) use parse::is_envelope;
-pub use parse::{Claim, ClaimedMetric, ParseError, parse};
+pub use parse::{Claim, ClaimedMetric, Form, ParseError, parse, parse_bytes};
+pub(crate) use parse::{LONGEST, is_envelope};
 
 use crate::record::AlarmRecord;
 use crate::time::after;
@@ -24,20 +26,22 @@ use crate::time::after;
 /// A message may come from a clock that is ahead of ours by this much.
 const AHEAD: Duration = Duration::from_secs(300);
 
-/// A change of an alarm of ours.
+/// A change of an alarm of ours, as somebody claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signal {
     /// The alarm's name.
     pub alarm: String,
     /// The Deployment that it is about.
     pub deployment: String,
-    /// What changed.
+    /// What is said to have changed.
     pub change: AlarmRecord,
 }
 
 /// Why a message is rejected: a label of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rejection {
+    /// Not the form that the catalogue names.
+    WrongForm,
     /// The catalogue has no such alarm.
     UnknownAlarm,
     /// Another account, or none.
@@ -58,10 +62,15 @@ pub enum Rejection {
     FromTheFuture,
     /// SNS did not sign it.
     Signature,
-    /// A newer change of the alarm is known.
+    /// SNS's certificate is not there yet: CloudWatch is asked all the same, and
+    /// the message stays in the queue.
+    Unverified,
+    /// A newer change of the alarm is known, or CloudWatch was asked since.
     Late,
-    /// The change is known.
+    /// The level is known.
     Duplicate,
+    /// CloudWatch was asked, and does not say so.
+    Unconfirmed,
 }
 
 /// What the catalogue knows of its alarms: the yardstick for claims.
@@ -71,6 +80,7 @@ pub struct Trust {
     region: String,
     topic: String,
     max_age: Duration,
+    form: Form,
     alarms: BTreeMap<String, Known>,
 }
 
@@ -83,9 +93,29 @@ struct Known {
 // === impl Rejection ===
 
 impl Rejection {
+    /// All of them, in the order of the documentation's table.
+    pub const ALL: [Self; 15] = [
+        Self::WrongForm,
+        Self::UnknownAlarm,
+        Self::WrongAccount,
+        Self::WrongRegion,
+        Self::WrongTopic,
+        Self::WrongArn,
+        Self::WrongMetric,
+        Self::WrongDimension,
+        Self::TooOld,
+        Self::FromTheFuture,
+        Self::Signature,
+        Self::Unverified,
+        Self::Late,
+        Self::Duplicate,
+        Self::Unconfirmed,
+    ];
+
     /// The reason's code.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::WrongForm => "wrong-form",
             Self::UnknownAlarm => "unknown-alarm",
             Self::WrongAccount => "wrong-account",
             Self::WrongRegion => "wrong-region",
@@ -96,8 +126,10 @@ impl Rejection {
             Self::TooOld => "too-old",
             Self::FromTheFuture => "from-the-future",
             Self::Signature => "signature",
+            Self::Unverified => "unverified",
             Self::Late => "late",
             Self::Duplicate => "duplicate",
+            Self::Unconfirmed => "unconfirmed",
         }
     }
 }
@@ -119,6 +151,11 @@ impl Trust {
             region: catalogue.aws.region.clone(),
             topic: (catalogue.aws).arn("sns", &format!("{}-signals", catalogue.fleet)),
             max_age: catalogue.signals.max_age,
+            form: match catalogue.signals.delivery {
+                Delivery::Sns => Form::Enveloped,
+                Delivery::Raw => Form::Raw,
+                Delivery::EventBridge => Form::Event,
+            },
             alarms,
         }
     }
@@ -128,12 +165,21 @@ impl Trust {
         (self.alarms.iter()).map(|(name, known)| (name.as_str(), known.deployment.as_str()))
     }
 
+    /// The Deployment of an alarm of ours.
+    pub fn deployment(&self, alarm: &str) -> Option<&str> {
+        let known = self.alarms.get(alarm)?;
+        Some(&known.deployment)
+    }
+
     /// Compares a claim with the catalogue. Whether it is late or a duplicate
-    /// shows only when it is folded.
+    /// shows when it is held against what CloudWatch says.
     ///
     /// # Errors
     /// The first thing that does not match.
     pub fn check(&self, claim: &Claim, now: Timestamp) -> Result<Signal, Rejection> {
+        if claim.form != self.form {
+            return Err(Rejection::WrongForm);
+        }
         let Some(known) = self.alarms.get(&claim.alarm) else {
             return Err(Rejection::UnknownAlarm);
         };
@@ -159,7 +205,9 @@ impl Trust {
         if claim.account.as_deref() != Some(self.account.as_str()) {
             return Err(Rejection::WrongAccount);
         }
-        if (claim.topic.as_ref()).is_some_and(|topic| *topic != self.topic) {
+        // An envelope without a topic is from another one as well.
+        let enveloped = matches!(claim.form, Form::Enveloped | Form::EventEnveloped);
+        if enveloped && claim.topic.as_deref() != Some(self.topic.as_str()) {
             return Err(Rejection::WrongTopic);
         }
         // A display name ("EU (Ireland)") says nothing that could be compared;

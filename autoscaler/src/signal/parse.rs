@@ -1,4 +1,4 @@
-//! The three forms in which CloudWatch's changes arrive, read leniently.
+//! The forms in which CloudWatch's changes arrive, read leniently.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,8 @@ use crate::record::Level;
 /// An alarm's change of state as somebody sent it: nothing of it is trusted yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
+    /// How it came.
+    pub form: Form,
     /// The topic, where it came over SNS without raw delivery.
     pub topic: Option<String>,
     /// The alarm's name.
@@ -30,6 +32,19 @@ pub struct Claim {
     pub metrics: Vec<ClaimedMetric>,
 }
 
+/// How a change of state came. Which of them is right, the catalogue says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// CloudWatch's message in SNS's envelope.
+    Enveloped,
+    /// CloudWatch's message alone.
+    Raw,
+    /// EventBridge's event.
+    Event,
+    /// EventBridge's event in SNS's envelope: nobody is told to send that.
+    EventEnveloped,
+}
+
 /// One metric that an alarm watches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimedMetric {
@@ -44,6 +59,9 @@ pub struct ClaimedMetric {
 /// Why a message is not a change of an alarm's state. Its text is not shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
+    /// No alarm's change of state is so long.
+    #[error("the message has more than {LONGEST} bytes: no alarm's change of state has")]
+    TooLong,
     /// Not JSON.
     #[error("the message is not JSON")]
     NotJson,
@@ -52,11 +70,29 @@ pub enum ParseError {
     NotAlarm(String),
 }
 
+/// A description has 1,024 characters, a reason has 1,023, and the rest is less.
+pub(crate) const LONGEST: usize = 64 * 1024;
+
+/// [`parse`] for bytes that need not be text: whatever they are, it ends without
+/// a panic, in time and memory that their length bounds.
+///
+/// # Errors
+/// If they are no alarm's change of state.
+pub fn parse_bytes(body: &[u8]) -> Result<Claim, ParseError> {
+    if body.len() > LONGEST {
+        return Err(ParseError::TooLong);
+    }
+    parse(std::str::from_utf8(body).map_err(|_| ParseError::NotJson)?)
+}
+
 /// Reads an SNS envelope, its raw content, or an EventBridge event.
 ///
 /// # Errors
 /// If it is none of them.
 pub fn parse(body: &str) -> Result<Claim, ParseError> {
+    if body.len() > LONGEST {
+        return Err(ParseError::TooLong);
+    }
     let value: Value = serde_json::from_str(body).map_err(|_| ParseError::NotJson)?;
     if value.get("detail-type").is_some() {
         return event(value);
@@ -67,12 +103,17 @@ pub fn parse(body: &str) -> Result<Claim, ParseError> {
     {
         let topic = topic.as_str().map(str::to_owned);
         let inner: Value = serde_json::from_str(message).map_err(|_| ParseError::NotJson)?;
-        let claim = if inner.get("detail-type").is_some() {
-            event(inner)?
+        let (form, claim) = if inner.get("detail-type").is_some() {
+            (Form::EventEnveloped, event(inner)?)
         } else {
-            notification(inner)?
+            (Form::Enveloped, notification(inner)?)
         };
-        return Ok(Claim { topic, ..claim });
+        let claim = Claim {
+            form,
+            topic,
+            ..claim
+        };
+        return Ok(claim);
     }
     notification(value)
 }
@@ -139,6 +180,7 @@ fn notification(value: Value) -> Result<Claim, ParseError> {
         ..read.trigger
     };
     Ok(Claim {
+        form: Form::Raw,
         topic: None,
         alarm: read.alarm_name,
         arn: read.alarm_arn,
@@ -236,6 +278,7 @@ fn event(value: Value) -> Result<Claim, ParseError> {
         return Err(ParseError::NotAlarm("it is another event".to_owned()));
     }
     Ok(Claim {
+        form: Form::Event,
         topic: None,
         alarm: detail.alarm_name,
         arn: resources.into_iter().next(),

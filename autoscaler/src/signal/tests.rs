@@ -1,7 +1,7 @@
 //! Signals as they come, true and forged.
 
 use serde_json::{Value, json};
-use stepfleet_activity::catalogue::{self, ReadOptions};
+use stepfleet_activity::catalogue::{self, Delivery, ReadOptions};
 
 use super::*;
 use crate::record::Level;
@@ -20,8 +20,10 @@ activities:
 const ACTIVITY: &str = "arn:aws:states:eu-west-1:123456789012:activity:demo-s3-load";
 const NOW: &str = "2026-01-01T12:00:00Z";
 
-fn trust() -> Trust {
-    let read = catalogue::parse("fleet.yaml", CATALOGUE, &ReadOptions::default());
+/// Of a fleet whose signals come in that form.
+fn trust(delivery: &str) -> Trust {
+    let text = CATALOGUE.replace("period: 60s", &format!("period: 60s, delivery: {delivery}"));
+    let read = catalogue::parse("fleet.yaml", &text, &ReadOptions::default());
     Trust::of(&read.unwrap_or_else(|faults| panic!("{faults}")))
 }
 
@@ -86,7 +88,17 @@ fn event() -> Value {
 
 fn check(message: &Value) -> Result<Signal, Rejection> {
     let claim = parse(&message.to_string()).expect("an alarm's change");
-    trust().check(&claim, NOW.parse().expect("a time"))
+    let delivery = match claim.form {
+        Form::Raw => "raw",
+        Form::Event => "eventbridge",
+        Form::Enveloped | Form::EventEnveloped => "sns",
+    };
+    check_by(delivery, message)
+}
+
+fn check_by(delivery: &str, message: &Value) -> Result<Signal, Rejection> {
+    let claim = parse(&message.to_string()).expect("an alarm's change");
+    trust(delivery).check(&claim, NOW.parse().expect("a time"))
 }
 
 fn changed(path: &str, value: Value) -> Value {
@@ -104,7 +116,6 @@ fn every_form_is_understood() {
         ("raw", raw()),
         ("enveloped", enveloped(&raw(), topic)),
         ("EventBridge", event()),
-        ("EventBridge over SNS", enveloped(&event(), topic)),
         ("without an ARN", old),
         ("Region as a code", changed("/Region", json!("eu-west-1"))),
         (
@@ -130,6 +141,41 @@ fn every_form_is_understood() {
         "metric math: {:?}",
         check(&starved())
     );
+}
+
+#[test]
+fn only_the_form_that_the_catalogue_names_is_taken() {
+    let topic = "arn:aws:sns:eu-west-1:123456789012:demo-signals";
+    let forms = [
+        ("sns", enveloped(&raw(), topic)),
+        ("raw", raw()),
+        ("eventbridge", event()),
+        ("none", enveloped(&event(), topic)),
+    ];
+    for delivery in ["sns", "raw", "eventbridge"] {
+        for (form, message) in &forms {
+            let checked = check_by(delivery, message).map(|signal| signal.change.level);
+            let want = if *form == delivery {
+                Ok(Level::Alarm)
+            } else {
+                Err(Rejection::WrongForm)
+            };
+            assert_eq!(checked, want, "{form} where {delivery} is said");
+        }
+    }
+    let unsaid = catalogue::parse("f", CATALOGUE, &ReadOptions::default()).expect("good");
+    let claim = parse(&raw().to_string()).expect("a change");
+    let now = NOW.parse().expect("a time");
+    let checked = Trust::of(&unsaid).check(&claim, now);
+    assert_eq!(checked, Err(Rejection::WrongForm), "sns by default");
+}
+
+#[test]
+fn a_message_that_no_alarm_can_have_sent_is_not_read() {
+    let long = changed("/NewStateReason", json!("x".repeat(LONGEST)));
+    assert_eq!(parse(&long.to_string()), Err(ParseError::TooLong));
+    let deep = format!("{}{}", "[".repeat(30_000), "]".repeat(30_000));
+    assert_eq!(parse(&deep), Err(ParseError::NotJson));
 }
 
 #[test]
@@ -180,6 +226,15 @@ fn what_does_not_match_the_catalogue_is_rejected() {
         (
             "another topic",
             enveloped(&raw(), "arn:aws:sns:eu-west-1:123456789012:other"),
+            WrongTopic,
+        ),
+        (
+            "a topic that is none",
+            {
+                let mut envelope = enveloped(&raw(), "");
+                envelope["TopicArn"] = json!(7);
+                envelope
+            },
             WrongTopic,
         ),
         (
@@ -243,4 +298,18 @@ fn what_is_no_change_of_an_alarm_is_left_alone_and_not_shown() {
         let error = parse(&text).expect_err(&text).to_string();
         assert!(!error.contains("secret"), "{error}");
     }
+}
+
+#[test]
+fn the_documentation_has_every_reason_and_every_form() {
+    let text = include_str!("../../../docs/signals.md");
+    let table = |head: &str| -> Vec<&str> {
+        let lines = text.lines().skip_while(|line| !line.starts_with(head));
+        let rows = lines.skip(2).take_while(|line| line.starts_with('|'));
+        rows.filter_map(|row| row.split('`').nth(1)).collect()
+    };
+    let reasons = Rejection::ALL.map(Rejection::as_str);
+    assert_eq!(table("| reason |"), reasons);
+    let forms = [Delivery::Sns, Delivery::Raw, Delivery::EventBridge];
+    assert_eq!(table("| `signals.delivery` |"), forms.map(Delivery::as_str));
 }

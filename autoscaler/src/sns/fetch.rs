@@ -16,7 +16,7 @@ use rustls_pki_types::pem::PemObject;
 use tokio::time::timeout;
 use webpki::EndEntityCert;
 
-/// For how long a fetch may last: messages behind it wait.
+/// For how long a fetch may last: nobody waits for it so long.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A certificate has a few kilobytes.
 const LARGEST: usize = 64 * 1024;

@@ -3,6 +3,9 @@
 use axum::http::Uri;
 use axum::http::uri::Scheme;
 
+/// A path is kept while its certificate is waited for; SNS's have 65 characters.
+const LONGEST: usize = 256;
+
 /// SNS of one region, or the endpoint that stands in for all of AWS.
 #[derive(Debug, Clone)]
 pub(super) struct Origin {
@@ -25,18 +28,21 @@ impl Origin {
     /// most, never the host.
     pub(super) fn locate(&self, named: &Uri) -> Option<String> {
         let path = named.path();
-        if named.query().is_some() || !path.ends_with(".pem") {
+        if named.query().is_some() || !path.ends_with(".pem") || path.len() > LONGEST {
             return None;
         }
+        // As SNS names them: what else its host may serve is not our matter.
+        let of_sns = path.starts_with("/SimpleNotificationService-");
         if let Some(endpoint) = &self.endpoint {
-            // It may know itself by another name than we do.
-            return Some(format!("{endpoint}{path}"));
+            // It may know itself by another name than we do, and has S3 on the same
+            // port: no bucket's name begins so, or objects would be certificates.
+            let of_itself = path.starts_with("/_");
+            return (of_sns || of_itself).then(|| format!("{endpoint}{path}"));
         }
         let authority = named.authority()?.as_str();
         let ours = named.scheme() == Some(&Scheme::HTTPS)
             && authority.eq_ignore_ascii_case(&self.host)
-            // As SNS names them: what else its host may serve is not our matter.
-            && path.starts_with("/SimpleNotificationService-");
+            && of_sns;
         ours.then(|| format!("https://{}{path}", self.host))
     }
 }

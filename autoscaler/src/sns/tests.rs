@@ -3,6 +3,10 @@
 
 use std::sync::Mutex;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, SigningKey as _};
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -16,16 +20,23 @@ const URL: &str = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService
 /// Certificates from a table; what is not in it cannot be fetched.
 #[derive(Default)]
 pub(crate) struct Table {
-    certificates: Mutex<BTreeMap<String, &'static str>>,
+    certificates: Mutex<BTreeMap<String, String>>,
     asked: Mutex<Vec<String>>,
+    /// Certificates that nobody ever answers for.
+    silent: Mutex<bool>,
 }
 
 impl Table {
     /// SNS as it should be.
-    fn good() -> Self {
+    fn good() -> Arc<Self> {
         let table = Self::default();
         table.heal();
-        table
+        Arc::new(table)
+    }
+
+    /// What is not there is not refused either: nobody answers.
+    pub(crate) fn silence(&self) {
+        *self.silent.lock().expect("a lock") = true;
     }
 
     /// The certificate is there from now on.
@@ -33,20 +44,25 @@ impl Table {
         self.put(URL, CERTIFICATE);
     }
 
-    fn put(&self, url: &str, certificate: &'static str) {
+    pub(crate) fn put(&self, url: &str, certificate: &str) {
         let mut certificates = self.certificates.lock().expect("a lock");
-        certificates.insert(url.to_owned(), certificate);
+        certificates.insert(url.to_owned(), certificate.to_owned());
     }
 
-    fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         self.asked.lock().expect("a lock").len()
     }
 }
 
-impl Fetch for &Table {
+impl Fetch for Table {
     async fn fetch(&self, url: &str) -> Result<CertificateDer<'static>, String> {
         self.asked.lock().expect("a lock").push(url.to_owned());
-        let pem = (self.certificates.lock().expect("a lock").get(url)).copied();
+        let pem = (self.certificates.lock().expect("a lock").get(url)).cloned();
+        let silent = *self.silent.lock().expect("a lock");
+        if pem.is_none() && silent {
+            let end = Instant::now() + Duration::from_secs(5);
+            tokio::time::sleep_until(end).await;
+        }
         fetch::read(pem.ok_or("404")?.as_bytes()).ok_or_else(|| "none".to_owned())
     }
 }
@@ -64,12 +80,45 @@ fn message(receipt: &str, body: &str) -> Message {
     }
 }
 
-fn verifier(table: &Table) -> Verifier<&Table> {
-    Verifier::new(table, ("eu-west-1", None), true)
+/// Who signs as SNS does.
+pub(crate) struct Signer {
+    key: KeyPair,
+    pub(crate) certificate: String,
 }
 
-async fn seal(verifier: &mut Verifier<&Table>, body: &str) -> Seal {
-    verifier.seal(message("r", body)).await.seal
+impl Signer {
+    /// Where its certificate is.
+    pub(crate) const URL: &str = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-ffffffffffffffffffffffffffffffff.pem";
+
+    pub(crate) fn new() -> Self {
+        let key = KeyPair::generate_for(&PKCS_RSA_SHA256).expect("a key");
+        let params = CertificateParams::new(vec!["sns.amazonaws.com".to_owned()]);
+        let certificate = params.expect("names").self_signed(&key);
+        let certificate = certificate.expect("a certificate").pem();
+        Self { key, certificate }
+    }
+
+    /// An envelope, signed by this key and with the certificate at that place.
+    pub(crate) fn envelope(&self, message: &str, url: &str) -> Value {
+        let topic = "arn:aws:sns:eu-west-1:123456789012:demo-signals";
+        let time = "2026-01-01T12:00:00.000Z";
+        let text = format!(
+            "Message\n{message}\nMessageId\nm\nTimestamp\n{time}\nTopicArn\n{topic}\nType\nNotification\n"
+        );
+        let signature = self.key.sign(text.as_bytes()).expect("a signature");
+        json!({"Type": "Notification", "MessageId": "m", "TopicArn": topic, "Message": message,
+            "Timestamp": time, "SignatureVersion": "2", "Signature": STANDARD.encode(signature),
+            "SigningCertURL": url})
+    }
+}
+
+fn verifier(table: &Arc<Table>) -> Verifier<Table> {
+    Verifier::new(Arc::clone(table), ("eu-west-1", None), true)
+}
+
+async fn seal(verifier: &mut Verifier<Table>, body: &str) -> Seal {
+    let sealed = verifier.seal(vec![message("r", body)]).await;
+    sealed[0].seal.clone()
 }
 
 fn changed(envelope: &str, field: &str, value: Value) -> String {
@@ -140,13 +189,13 @@ async fn whatever_is_not_as_it_was_signed_is_forged() {
 
 #[tokio::test]
 async fn what_has_no_envelope_has_no_signature_and_nobody_asks_where_none_is_required() {
-    let table = Table::default();
+    let table = Arc::new(Table::default());
     let mut strict = verifier(&table);
     let event = json!({"detail-type": "CloudWatch Alarm State Change", "detail": {}}).to_string();
     for body in ["{}", "no JSON", &event] {
         assert_eq!(seal(&mut strict, body).await, Seal::Open, "{body}");
     }
-    let mut lax = Verifier::new(&table, ("eu-west-1", None), false);
+    let mut lax = Verifier::new(Arc::clone(&table), ("eu-west-1", None), false);
     let forged = changed(VERSION_2, "Message", json!("{}"));
     assert_eq!(seal(&mut lax, &forged).await, Seal::Open);
     assert_eq!(table.asked(), 0);
@@ -226,6 +275,17 @@ fn certificates_come_from_sns_of_the_region_or_from_the_configured_endpoint() {
             Some("http://127.0.0.1:4566/_stepfleet/sns.pem".to_owned()),
         ),
         (&local, "http://127.0.0.1:4566/sns.txt".to_owned(), None),
+        // An object of somebody's bucket, on the port that all services share.
+        (
+            &local,
+            "http://127.0.0.1:4566/bucket/SimpleNotificationService-1.pem".to_owned(),
+            None,
+        ),
+        (
+            &local,
+            "http://127.0.0.1:4566//SimpleNotificationService-1.pem".to_owned(),
+            None,
+        ),
     ];
     for (origin, named, want) in cases {
         let got = named.parse().ok().and_then(|uri| origin.locate(&uri));
@@ -236,40 +296,141 @@ fn certificates_come_from_sns_of_the_region_or_from_the_configured_endpoint() {
     assert_eq!(china.locate(&named.parse().expect("a URL")), Some(named));
 }
 
+/// An envelope whose certificate somebody made up.
+fn made_up(index: usize) -> String {
+    let url = format!("https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-{index}.pem");
+    changed(VERSION_1, "SigningCertURL", json!(url))
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_certificate_that_cannot_be_fetched_is_asked_for_once_a_receive_until_it_is_there() {
-    let table = Table::default();
+async fn a_fetch_that_failed_is_tried_again_after_a_while_and_others_are_not_held_up() {
+    let table = Arc::new(Table::default());
     let mut verifier = verifier(&table);
     for _ in 0..3 {
-        let Seal::Unknown(why) = seal(&mut verifier, VERSION_1).await else {
-            panic!("nobody could know");
-        };
-        assert!(why.contains(URL) && why.contains("404"), "{why}");
+        assert_eq!(seal(&mut verifier, VERSION_1).await, Seal::Unknown);
     }
-    assert_eq!(table.asked(), 1, "once for all messages of a receive");
-    assert!(verifier.catch_up().await.is_err());
-    assert_eq!(table.asked(), 2);
+    assert_eq!(table.asked(), 1);
+    let complaints = verifier.complaints();
+    let [why] = complaints.as_slice() else {
+        panic!("one: {complaints:?}");
+    };
+    assert!(why.contains(URL) && why.contains("404"), "{why}");
+    assert!(verifier.complaints().is_empty(), "said once");
     table.put(URL, "no certificate");
-    assert!(verifier.catch_up().await.is_err());
-    table.put(URL, CERTIFICATE);
-    assert_eq!(verifier.catch_up().await, Ok(()));
-    assert_eq!(seal(&mut verifier, VERSION_1).await, Seal::Genuine);
-    assert_eq!(table.asked(), 4);
-
-    // URLs that somebody made up neither pile up nor stay.
-    for index in 0..100 {
-        let made_up =
-            format!("https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-{index}.pem");
-        let envelope = changed(VERSION_1, "SigningCertURL", json!(made_up));
-        let sealed = seal(&mut verifier, &envelope).await;
-        assert!(matches!(sealed, Seal::Unknown(_)), "{sealed:?}");
-    }
-    let before = table.asked();
-    assert!(verifier.catch_up().await.is_err());
-    assert_eq!(table.asked(), before + MISSING);
     tokio::time::advance(FORGOTTEN).await;
-    assert_eq!(verifier.catch_up().await, Ok(()));
-    assert_eq!(table.asked(), before + MISSING);
+    assert_eq!(seal(&mut verifier, VERSION_1).await, Seal::Unknown);
+    table.put(URL, CERTIFICATE);
+    assert_eq!(seal(&mut verifier, VERSION_1).await, Seal::Unknown);
+    tokio::time::advance(FORGOTTEN).await;
+    assert_eq!(seal(&mut verifier, VERSION_1).await, Seal::Genuine);
+    assert_eq!(table.asked(), 3);
+
+    // One receive: of many names a few are fetched, and what is known is known.
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let mut messages: Vec<Message> = (0..9).map(|i| message("r", &made_up(i))).collect();
+    messages.push(message("r", VERSION_1));
+    let sealed = verifier.seal(messages).await;
+    assert_eq!(sealed[9].seal, Seal::Genuine);
+    assert!(
+        sealed[..9]
+            .iter()
+            .all(|sealed| sealed.seal == Seal::Unknown)
+    );
+    assert_eq!(table.asked(), 3 + AT_ONCE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn certificates_that_somebody_made_up_are_bounded_in_number_and_in_time() {
+    let table = Table::good();
+    table.silence();
+    let mut verifier = verifier(&table);
+    let begun = Instant::now();
+    for index in 0..1000 {
+        assert_eq!(seal(&mut verifier, &made_up(index)).await, Seal::Unknown);
+    }
+    // Four wait for an answer, and nobody waits for these.
+    assert_eq!(table.asked(), AT_ONCE);
+    assert_eq!(begun.elapsed(), GRACE * 4);
+    for index in 0..10_000 {
+        tokio::time::advance(Duration::from_millis(100)).await;
+        let sealed = seal(&mut verifier, &made_up(index)).await;
+        assert_eq!(sealed, Seal::Unknown);
+    }
+    let kept = (verifier.failed.len(), verifier.complaints.len());
+    assert!(kept.0 <= FAILED + AT_ONCE, "{kept:?}");
+    let minutes = usize::try_from(begun.elapsed().as_secs() / 60).expect("few") + 1;
+    let most = minutes * (FAILED + AT_ONCE) * 60 / 50;
+    assert!(table.asked() <= most, "{} of {most}", table.asked());
+    let endless = format!(
+        "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-{}.pem",
+        "x".repeat(300)
+    );
+    let endless = changed(VERSION_1, "SigningCertURL", json!(endless));
+    assert_eq!(seal(&mut verifier, &endless).await, Seal::Forged);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_remembered_for_a_while_and_only_so_many() {
+    let table = Arc::new(Table::default());
+    let mut verifier = verifier(&table);
+    // Refused at once: four a second would be 200 before the first is forgotten.
+    for index in 0..1000 {
+        tokio::time::advance(Duration::from_millis(100)).await;
+        let sealed = seal(&mut verifier, &made_up(index)).await;
+        assert_eq!(sealed, Seal::Unknown);
+        assert!(verifier.failed.len() <= FAILED + AT_ONCE, "{index}");
+    }
+    // In 100 s, twice as many as are remembered for 50 s.
+    assert!(table.asked() <= 2 * (FAILED + AT_ONCE), "{}", table.asked());
+    tokio::time::advance(FORGOTTEN).await;
+    table.heal();
+    assert_eq!(seal(&mut verifier, VERSION_1).await, Seal::Genuine);
+}
+
+/// As a server does that answers whatever it is asked for.
+struct Everything {
+    asked: Mutex<Vec<Instant>>,
+}
+
+impl Fetch for Everything {
+    async fn fetch(&self, _: &str) -> Result<CertificateDer<'static>, String> {
+        self.asked.lock().expect("a lock").push(Instant::now());
+        fetch::read(CERTIFICATE.as_bytes()).ok_or_else(|| "none".to_owned())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn fetches_are_few_in_a_second_and_what_is_kept_is_what_is_of_use() {
+    let all = Everything {
+        asked: Mutex::default(),
+    };
+    let all = Arc::new(all);
+    let mut verifier = Verifier::new(Arc::clone(&all), ("eu-west-1", None), true);
+    assert_eq!(
+        verifier.seal(vec![message("r", VERSION_1)]).await[0].seal,
+        Seal::Genuine
+    );
+    for index in 0..400 {
+        tokio::time::advance(Duration::from_millis(50)).await;
+        // Signed by nobody's key, with certificates that are all there.
+        verifier.seal(vec![message("r", &made_up(index))]).await;
+        // And SNS speaks now and then.
+        if index % 20 == 0 {
+            let sealed = verifier.seal(vec![message("r", VERSION_1)]).await;
+            assert_eq!(sealed[0].seal, Seal::Genuine, "{index}");
+        }
+    }
+    assert_eq!(verifier.certificates.len(), KEPT);
+    assert!(verifier.certificates.contains_key(URL));
+    assert!(verifier.begun.len() <= A_SECOND);
+    let asked = all.asked.lock().expect("a lock").clone();
+    for (index, first) in asked.iter().enumerate() {
+        let within = asked[index..]
+            .iter()
+            .filter(|other| **other - *first < Duration::from_secs(1));
+        assert!(within.count() <= A_SECOND);
+    }
+    assert!(asked.len() > KEPT * 2, "{}", asked.len());
 }
 
 #[tokio::test]

@@ -214,7 +214,10 @@ impl Server {
         let dir_text = dir.display().to_string();
         let mut all = vec!["serve", "--dir", &dir_text];
         all.extend(["--cluster-listen", "127.0.0.1:0"]);
-        if !args.contains(&"--listen") {
+        if args.contains(&"--listen") {
+            // Where the pods of a real cluster reach it.
+            all.push("--allow-remote");
+        } else {
             all.extend(["--listen", "127.0.0.1:0"]);
         }
         all.extend(args);

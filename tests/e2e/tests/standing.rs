@@ -49,7 +49,11 @@ async fn files_that_s3_announces_are_loaded_until_none_is_left() {
     };
     world.set_up_as(&["load".to_owned()], &config).await;
     let target = world.target("odd");
-    let alarms = [("unprocessed", 1, 1), ("not-falling", 3, 2)];
+    let alarms = [
+        ("unprocessed", 1, 1),
+        ("not-falling", 3, 2),
+        ("failed", 1, 1),
+    ];
     for (about, periods, datapoints) in alarms {
         let name = format!("{}-load-{}-{about}", world.fleet(), target.table());
         let alarm = alarm(&world, &name).await;

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::demo;
+use crate::door::Token;
 use crate::serve::{Local, LocalOptions, StartError, WarehouseOption};
 
 /// What is wrong with what was asked for.
@@ -41,6 +42,8 @@ While it runs (ADDRESS is what --listen says):
   curl -X PUT ADDRESS/_stepfleet/faults --data-binary @FILE   what goes wrong from now on
   curl ADDRESS/_stepfleet/faults                              what each fault struck
   curl -X DELETE ADDRESS/_stepfleet/faults                    nothing goes wrong any more
+With --allow-remote or --control-token what changes something wants
+  -H \"Authorization: Bearer $(cat DIR/control-token)\"
 
 A file of faults (--faults) says which calls, which of them, and what happens:
   seed: 1
@@ -60,6 +63,19 @@ struct ServeOptions {
     /// Where the Kubernetes API listens
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4567")]
     cluster_listen: String,
+    /// Let others reach this, where --listen or --cluster-listen is more than loopback: they have
+    /// all that is here. Faults and clock are then changed by who shows the control token
+    #[arg(long)]
+    allow_remote: bool,
+    /// Another name or address that this is called by, like host.docker.internal; requests to
+    /// any but ours are turned away, as those of a web page that looks for it. May be given again
+    #[arg(long, value_name = "NAME")]
+    allow_host: Vec<String>,
+    /// What is shown (Authorization: Bearer TOKEN) to change faults and clock [default: with
+    /// --allow-remote a new one, in the file control-token of --dir; else none is asked for]
+    #[arg(long, value_name = "TOKEN", env = "STEPFLEET_CONTROL_TOKEN", hide_env_values = true,
+          value_parser = Token::chosen)]
+    control_token: Option<Token>,
     /// Where S3, PostgreSQL, logs and the KUBECONFIG are kept
     #[arg(long, default_value = ".stepfleet")]
     dir: PathBuf,
@@ -79,6 +95,10 @@ struct ServeOptions {
     #[arg(long, value_name = "URL", requires = "catalogue",
           conflicts_with_all = ["no_deployments", "warehouse", "advertise", "faults"])]
     aws_endpoint: Option<String>,
+    /// Whom the Deployments' pods run as, where this is started as root: a user's name or number
+    /// [default: nobody]
+    #[arg(long, value_name = "USER")]
+    pod_user: Option<String>,
     /// Take a catalogue with alarm periods under 60 s, which AWS/States does not have
     #[arg(long)]
     allow_short_periods: bool,
@@ -164,6 +184,9 @@ async fn serve(options: LocalOptions, decisions: Option<String>) -> ExitCode {
     }
     print!("{}", local.exports());
     println!("# status page: {}/_stepfleet/", local.context.base_url);
+    if let Some(file) = local.control_token_file() {
+        println!("# control token: {}", file.display());
+    }
     println!("ready");
     let told = tokio::select! {
         _ = interrupt.recv() => Signal::SIGINT,
@@ -197,12 +220,16 @@ impl From<ServeOptions> for LocalOptions {
         Self {
             listen: options.listen,
             cluster_listen: options.cluster_listen,
+            allow_remote: options.allow_remote,
+            allowed_hosts: options.allow_host,
+            control_token: options.control_token,
             advertise: options.advertise,
             aws_endpoint: options.aws_endpoint,
             catalogues: options.catalogue,
             deployments: !options.no_deployments,
             allow_short_periods: options.allow_short_periods,
             warehouse,
+            pod_user: options.pod_user,
             statement_latency: options.statement_latency,
             metric_resolution: options.metric_resolution,
             metric_delay: options.metric_delay,

@@ -18,7 +18,11 @@ events of one window (`debounce`). The execution lists what is there; an event n
 loaded. A message is deleted once its execution was started. Events may be lost, come twice or out
 of order: keep a slow schedule beside it. Several of these may run at once. SIGTERM ends it.
 
-It needs sqs:ReceiveMessage and sqs:DeleteMessage on the queue, and states:StartExecution.
+A message that cannot be worked on is counted (stepfleet/RejectedMessages), named in the log and
+left to the queue's dead-letter queue.
+
+It needs sqs:ReceiveMessage and sqs:DeleteMessage on the queue, states:StartExecution, and
+cloudwatch:PutMetricData.
 
 Examples:
   etl-worker trigger --catalogue fleet.yaml
@@ -38,6 +42,7 @@ pub(crate) async fn run(call: CommandCall<'_>) -> Result<ExitCode, BoxError> {
     let clients = TriggerClients {
         sqs: aws_sdk_sqs::Client::new(call.aws),
         sfn: aws_sdk_sfn::Client::new(call.aws),
+        cloudwatch: aws_sdk_cloudwatch::Client::new(call.aws),
     };
     let mut triggers = Vec::new();
     let activities = call.activities.iter();

@@ -164,7 +164,7 @@ async fn a_dry_run_says_everything_and_calls_nothing() {
 }
 
 /// What follows from standing loads: a machine that drains, one that plans, and
-/// two alarms a table.
+/// three alarms a table.
 #[tokio::test]
 async fn standing_loads_have_machines_and_alarms() {
     let catalogue = CATALOGUE.replace(
@@ -191,6 +191,8 @@ async fn standing_loads_have_machines_and_alarms() {
         format!("would create or update state machine demo-load-all {role}"),
         format!("would put alarm demo-load-public.a-unprocessed, {tells}"),
         format!("would put alarm demo-load-public.a-not-falling, {tells}"),
+        format!("would put alarm demo-load-public.a-failed, {tells}"),
+        format!("would put alarm demo-load-public.b-failed, {tells}"),
         format!("would put alarm demo-load-public.b-unprocessed, {tells}"),
         format!("would put alarm demo-load-public.b-not-falling, {tells}"),
     ] {

@@ -7,15 +7,17 @@ mod handler;
 mod heartbeat;
 mod limits;
 mod report;
+mod share;
 mod span;
 
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use stepfleet_activity::{
-    ActivityError, ActivityTask, Attempt, Class, Envelope, Output, Progress, TaskContext,
-    TaskToken, names,
+    ActivityError, ActivityTask, Attempt, Class, Envelope, EnvelopeError, Output, Progress,
+    TaskContext, TaskToken, names,
 };
 use tower::ServiceBuilder;
 use tower::layer::layer_fn;
@@ -37,6 +39,8 @@ pub(crate) struct Received {
     attempt: Option<Attempt>,
     /// What the handler gets, or why the input is none.
     task: Result<ActivityTask, ActivityError>,
+    /// The bytes that its cause may have, where others are carried beside it.
+    cause: Option<usize>,
     slot: Arc<Slot>,
 }
 
@@ -49,7 +53,7 @@ impl Received {
         } = polled;
         slot.occupy();
         let received = lane.clock.now();
-        let envelope = Envelope::parse(&raw.input);
+        let envelope = opened(|| Envelope::parse(&raw.input));
         let attempt = match &envelope {
             Ok(envelope) => envelope.attempt.clone(),
             Err(_) => None,
@@ -69,11 +73,27 @@ impl Received {
             context,
         });
         Self {
+            cause: share::of(&raw.input),
             token: raw.token,
             attempt,
-            task: task
-                .map_err(|error| ActivityError::named(names::BAD_INPUT, Class::Permanent, error)),
+            task,
             slot: Arc::new(slot),
+        }
+    }
+}
+
+/// An envelope that cannot be read fails its task, and a panic of ours over it does no
+/// more: it must not end the poller, and with it every other task.
+fn opened(
+    read: impl FnOnce() -> Result<Envelope, EnvelopeError>,
+) -> Result<Envelope, ActivityError> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => {
+            read.map_err(|error| ActivityError::named(names::BAD_INPUT, Class::Permanent, error))
+        }
+        Err(_) => {
+            let cause = "the worker panicked over the input's envelope";
+            Err(ActivityError::named(names::PANIC, Class::Permanent, cause))
         }
     }
 }
@@ -125,5 +145,18 @@ where
 
     fn call(&mut self, received: Received) -> Fut {
         (self.run)(Arc::clone(&self.lane), self.inner.clone(), received)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_over_an_envelope_is_its_tasks_failure() {
+        let failed = opened(|| panic!("a fault of ours")).expect_err("failed");
+        assert_eq!(failed.name(), "Worker.Panic");
+        let bad = opened(|| Envelope::parse("{")).expect_err("not JSON");
+        assert_eq!(bad.name(), "Worker.BadInput");
     }
 }

@@ -27,10 +27,15 @@ where
 {
     let token = received.token.clone();
     let attempt = received.attempt.clone();
+    let most = received.cause;
     let report = match inner.oneshot(received).await {
         Ok(output) => output::fit(&lane, attempt.as_ref(), &output).await,
         Err(error) => Err(error),
     };
+    let report = report.map_err(|error| match most {
+        Some(most) => error.cut(most),
+        None => error,
+    });
     Ok(send(&lane, &token, report).await)
 }
 

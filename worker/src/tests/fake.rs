@@ -39,7 +39,7 @@ pub(super) struct State {
     pub(super) heartbeats: Vec<Instant>,
     pub(super) report_calls: usize,
     pub(super) reports: Vec<(Instant, String, Report)>,
-    pub(super) stored: Vec<(String, usize)>,
+    pub(super) stored: Vec<(String, Vec<u8>)>,
     next_token: usize,
 }
 
@@ -206,7 +206,7 @@ impl OutputStore for Fake {
         body: Vec<u8>,
     ) -> BoxFuture<'a, Result<String, BoxError>> {
         async move {
-            let stored = (format!("{bucket}/{key}"), body.len());
+            let stored = (format!("{bucket}/{key}"), body);
             self.state().stored.push(stored);
             Ok("\"etag\"".to_owned())
         }

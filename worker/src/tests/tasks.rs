@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::{Area, CallError, CancelSafety};
+use crate::{ActivityTask, Area, CallError, CancelSafety, Output, RawValue};
 
 /// Counts its drops.
 #[derive(Clone, Default)]
@@ -161,6 +161,25 @@ async fn failures_have_their_names() {
     assert!(cause.contains("no luck"), "{cause}");
 }
 
+/// A state that is carried together has 256 KiB, and each its share.
+#[tokio::test(start_paused = true)]
+async fn a_cause_is_cut_to_its_share_of_the_state() {
+    for (siblings, want) in [
+        ("", 30_000),
+        (r#","siblings":1"#, 30_000),
+        (r#","siblings":100"#, 850),
+    ] {
+        let input = format!(
+            r#"{{"stepfleet":{{"execution":"e","state":"s","entered":"2026-01-01T00:00:00Z"{siblings}}},"input":1}}"#
+        );
+        let failed = report_of(&input, options(), |_, _| async {
+            Err(ActivityError::poison(Area::LOAD, "x".repeat(30_000)))
+        });
+        let (_, cause) = failed.await.expect_err("failed");
+        assert_eq!(cause.len(), want, "{siblings}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_timeout_drops_the_handler_at_its_time() {
     let fake = Fake::default();
@@ -207,18 +226,10 @@ async fn bad_input_is_a_failure_that_names_the_path_and_not_the_value() {
         let handler = handler_fn(|input: Input, _: TaskContext| async move {
             Ok::<_, ActivityError>(input.files.iter().map(|file| file.size).sum::<u64>())
         });
-        let running = Worker::builder()
-            .step_functions(fake.clone())
-            .handlers_on(Handle::current())
-            .shutdown(ShutdownHandle::new())
-            .activity(options(), handler)
-            .run();
-        let running = tokio::spawn(running);
-        wait(secs(5)).await;
+        run(&fake, options(), handler).await;
         let (name, cause) = fake.reports().remove(0).expect_err("bad input");
         assert_eq!(name, "Worker.BadInput");
         assert!(cause.contains(want) && !cause.contains("s3cret"), "{cause}");
-        running.abort();
     }
 }
 
@@ -245,12 +256,93 @@ async fn outputs_of_262_144_bytes_are_reported_and_larger_ones_are_stored_or_fai
     let _running = Running::start(&fake, options().output("big", "out/"), of(262_145));
     wait(secs(5)).await;
     let pointer: Value = serde_json::from_str(&fake.said().remove(0)).expect("a pointer");
-    let (place, bytes) = fake.state().stored.remove(0);
-    assert_eq!(bytes, 262_145);
+    let (place, body) = fake.state().stored.remove(0);
+    assert_eq!(body.len(), 262_145);
     assert_eq!(pointer["s3"]["bytes"], 262_145);
     assert_eq!(pointer["s3"]["etag"], "\"etag\"");
     let key = pointer["s3"]["key"].as_str().expect("a key");
     assert_eq!(place, format!("big/{key}"));
+}
+
+/// What a JSON value of Rust would change: digits, zeros, order, twins, escapes.
+const AS_WRITTEN: &str = r#"{"b": 123456789012345678901234567890, "a": [1e400, -0.0, 1.10, 0.1e-7, 1E+2], "b": "\ud800\u00e9\/"}"#;
+
+/// Runs one task through a handler that may change what the tests' others may not.
+async fn run<S>(fake: &Fake, options: ActivityOptions, handler: S)
+where
+    S: tower_service::Service<ActivityTask, Response = Output, Error = ActivityError>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send + 'static,
+{
+    let running = Worker::builder()
+        .step_functions(fake.clone())
+        .outputs(fake.clone())
+        .handlers_on(Handle::current())
+        .shutdown(ShutdownHandle::new())
+        .activity(options, handler)
+        .run();
+    let running = tokio::spawn(running);
+    wait(secs(5)).await;
+    running.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_input_that_is_passed_on_is_reported_byte_for_byte() {
+    let echo = |input: Box<RawValue>, _: TaskContext| async { Ok::<_, ActivityError>(input) };
+    let attempt = r#"{"execution":"arn:x","state":"S","entered":"2026-01-01T00:00:00Z","retry":0}"#;
+    let deep = format!("{}{}", "[".repeat(120), "]".repeat(120));
+    for input in [AS_WRITTEN, "123456789012345678901234567890", &deep] {
+        let enveloped = format!(r#"{{"stepfleet":{attempt},"input":{input}}}"#);
+        for text in [input, &enveloped] {
+            let fake = Fake::default();
+            fake.schedule(text);
+            run(&fake, options(), handler_fn(echo)).await;
+            assert_eq!(fake.said(), [input]);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_field_that_is_passed_on_keeps_its_bytes_in_another_output() {
+    #[derive(serde::Deserialize, serde::Serialize)]
+    struct Item {
+        id: i128,
+        rest: Box<RawValue>,
+    }
+    let next = |item: Item, _: TaskContext| async move {
+        let id = item.id + 1;
+        Ok::<_, ActivityError>(Item { id, ..item })
+    };
+    let item = |id| format!(r#"{{"id":{id},"rest":{AS_WRITTEN}}}"#);
+    let fake = Fake::default();
+    fake.schedule(&item("123456789012345678901234567890"));
+    run(&fake, options(), handler_fn(next)).await;
+    assert_eq!(fake.said(), [item("123456789012345678901234567891")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_output_in_s3_is_stored_byte_for_byte() {
+    let long = format!(r#"{{"x": "{}", "as": {AS_WRITTEN}}}"#, "x".repeat(262_144));
+    let fake = Fake::default();
+    fake.schedule(&long);
+    let echo = |input: Box<RawValue>, _: TaskContext| async { Ok::<_, ActivityError>(input) };
+    run(&fake, options().output("big", "out/"), handler_fn(echo)).await;
+    let (_, body) = fake.state().stored.remove(0);
+    assert!(body == long.as_bytes(), "the bytes are others");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_that_a_type_cannot_hold_is_said_without_it() {
+    let fake = Fake::default();
+    fake.schedule(r#"{"price": 1e400}"#);
+    let read = |_: Value, _: TaskContext| async { Ok::<_, ActivityError>(()) };
+    run(&fake, options(), handler_fn(read)).await;
+    let (name, cause) = fake.reports().remove(0).expect_err("bad input");
+    assert_eq!(name, "Worker.BadInput");
+    assert!(cause.ends_with("number out of range"), "{cause}");
 }
 
 #[tokio::test]

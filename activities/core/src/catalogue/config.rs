@@ -9,13 +9,19 @@ use super::from_tree::from_tree;
 use super::tree::Node;
 use crate::handler::ConfigFault;
 
+const TOO_LARGE: &str =
+    "found more than 20000 values, or some nested deeper than 64; allowed are fewer";
+
 /// Reads `config` as a handler's own type.
 ///
 /// # Errors
 /// With the first thing that keeps it from being one: where, what was found,
 /// what is allowed, and what was probably meant.
 pub fn read_config<T: DeserializeOwned>(config: &Value) -> Result<T, ConfigFault> {
-    from_tree(&Node::of_value(config)).map_err(|fault| ConfigFault {
+    let Some(tree) = Node::of_value(config) else {
+        return Err(ConfigFault::new("", TOO_LARGE));
+    };
+    from_tree(&tree).map_err(|fault| ConfigFault {
         path: fault.place.map(|(path, _)| path).unwrap_or_default(),
         message: fault.message,
         suggestion: fault.suggestion,
@@ -48,6 +54,7 @@ mod tests {
     use serde::Deserialize;
     use serde_json::json;
 
+    use super::super::tree::Kind;
     use super::*;
 
     #[derive(Debug, Deserialize)]
@@ -89,6 +96,38 @@ mod tests {
             assert_eq!(fault.suggestion.as_deref(), suggestion, "{config}");
         }
         read_config::<Config>(&json!({"name": "x", "limits": null})).expect("fine");
+    }
+
+    /// A path for each value, with a long key in each of them, would take a thousand
+    /// times what the input has.
+    #[test]
+    fn values_without_end_are_refused_and_paths_are_cut() {
+        let many = json!({"limits": vec![0; 20_001]});
+        let deep = (0..65).fold(json!(0), |inside, _| json!([inside]));
+        for config in [many, deep] {
+            let fault = read_config::<Config>(&config).expect_err("too much");
+            assert!(fault.message.contains("20000"), "{fault:?}");
+        }
+        let key = "é".repeat(1_000);
+        let fault = read_config::<Value>(&json!({key.clone(): {key: [1]}}));
+        fault.expect("anything");
+        let long = Node::of_value(&json!({"é".repeat(60): {"é".repeat(60): {"a": [[1]]}}}));
+        let mut node = &long.expect("small");
+        let mut longest = 0;
+        while let Some(below) = below(node) {
+            longest = longest.max(below.path.len());
+            node = below;
+        }
+        assert!((200..=260).contains(&longest), "{longest}");
+        assert!(node.path.ends_with('…'), "{}", node.path);
+    }
+
+    fn below(node: &Node) -> Option<&Node> {
+        match &node.kind {
+            Kind::Map(entries) => entries.first().map(|entry| &entry.value),
+            Kind::List(items) => items.first(),
+            Kind::Scalar(_) => None,
+        }
     }
 
     #[test]

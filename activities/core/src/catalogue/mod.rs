@@ -5,6 +5,7 @@
 
 mod check;
 mod config;
+mod delivery;
 mod fault;
 mod from_tree;
 mod handlers;
@@ -15,6 +16,7 @@ mod tree;
 mod types;
 
 pub use config::{not_one_of, read_config};
+pub use delivery::Delivery;
 pub use fault::{Fault, Faults};
 pub use raw::schema;
 pub use read::{ReadOptions, parse, parse_all, read, read_all};

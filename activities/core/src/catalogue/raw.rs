@@ -90,6 +90,18 @@ pub(crate) struct RawSignals {
     pub(crate) max_age: Option<RawDuration>,
     /// The alarms' period: 60s or a multiple. Default: 60s.
     pub(crate) period: Option<RawDuration>,
+    pub(crate) delivery: Option<RawDelivery>,
+}
+
+/// The one form in which signals come; others are rejected. `sns`: in the envelope that SNS signs.
+/// `raw`: from a topic with raw message delivery. `eventbridge`: from a rule whose target is the
+/// queue. The last two have no signature and rest on the queue's policy. Default: sns.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RawDelivery {
+    Sns,
+    Raw,
+    EventBridge,
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -10,6 +10,13 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
 
+/// A document of more values is nobody's catalogue and nobody's config, nor is one
+/// that is nested deeper: each value costs its place and its path.
+const MOST_NODES: usize = 20_000;
+const DEEPEST: usize = 64;
+/// A path is for people: one that grows longer is not written out below.
+const LONGEST_PATH: usize = 250;
+
 /// A place in one of the files; line and column are counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Mark {
@@ -59,13 +66,26 @@ pub(crate) struct Entry {
 impl Node {
     /// Reads the document of one of the files.
     pub(crate) fn parse(text: &str, file: usize) -> Result<Self, serde_saphyr::Error> {
-        let root: Spanned<Bare> = serde_saphyr::from_str(text)?;
+        let options = serde_saphyr::options! {
+            budget: serde_saphyr::budget! {max_depth: DEEPEST, max_nodes: MOST_NODES},
+            alias_limits: serde_saphyr::alias_limits! {max_total_replayed_events: MOST_NODES},
+        };
+        let root: Spanned<Bare> = serde_saphyr::from_str_with_options(text, options)?;
         Ok(Builder(file).build(root, String::new(), None))
     }
 
-    /// A value that comes from no file: it has paths and no places.
-    pub(crate) fn of_value(value: &Value) -> Self {
-        place_nowhere(value, String::new())
+    /// A value that comes from no file: it has paths and no places. None where
+    /// it is too large or too deep to be anybody's.
+    pub(crate) fn of_value(value: &Value) -> Option<Self> {
+        let mut left = MOST_NODES;
+        place_nowhere(
+            value,
+            String::new(),
+            &mut Room {
+                left: &mut left,
+                depth: DEEPEST,
+            },
+        )
     }
 
     /// The value of a key.
@@ -204,11 +224,23 @@ impl Node {
 
 /// `parent.key`, or `key` at the top.
 pub(crate) fn join(parent: &str, key: &str) -> String {
+    if parent.len() + key.len() > LONGEST_PATH {
+        let parent = parent.strip_suffix(CUT).unwrap_or(parent);
+        return format!("{}{CUT}", cut(parent));
+    }
     if parent.is_empty() || key.is_empty() || key.starts_with('[') {
         format!("{parent}{key}")
     } else {
         format!("{parent}.{key}")
     }
+}
+
+/// Stands for what is left out.
+const CUT: &str = "…";
+
+/// As much of a path as people read.
+fn cut(path: &str) -> &str {
+    &path[..path.floor_char_boundary(LONGEST_PATH)]
 }
 
 /// Makes the nodes of one of the files.
@@ -223,8 +255,9 @@ impl Builder {
             Bare::Scalar(value) => (Kind::Scalar(value), own),
             Bare::List(items) => {
                 let items = items.into_iter().enumerate();
-                let items =
-                    items.map(|(index, item)| self.build(item, format!("{path}[{index}]"), None));
+                let items = items.map(|(index, item)| {
+                    self.build(item, join(&path, &format!("[{index}]")), None)
+                });
                 (Kind::List(items.collect()), key_at.unwrap_or(own))
             }
             Bare::Map(entries) => {
@@ -243,25 +276,39 @@ impl Builder {
     }
 }
 
-fn place_nowhere(value: &Value, path: String) -> Node {
+/// How many more nodes, and how deep.
+struct Room<'a> {
+    left: &'a mut usize,
+    depth: usize,
+}
+
+fn place_nowhere(value: &Value, path: String, room: &mut Room<'_>) -> Option<Node> {
+    *room.left = room.left.checked_sub(1)?;
+    let mut below = Room {
+        depth: room.depth.checked_sub(1)?,
+        left: room.left,
+    };
     let at = Mark::default();
     let kind = match value {
         Value::Array(items) => {
-            let items = items.iter().enumerate();
-            let items = items.map(|(index, item)| place_nowhere(item, format!("{path}[{index}]")));
-            Kind::List(items.collect())
+            let items = items.iter().enumerate().map(|(index, item)| {
+                place_nowhere(item, join(&path, &format!("[{index}]")), &mut below)
+            });
+            Kind::List(items.collect::<Option<_>>()?)
         }
         Value::Object(entries) => {
-            let entries = entries.iter().map(|(key, value)| Entry {
-                key: key.clone(),
-                key_at: at,
-                value: place_nowhere(value, join(&path, key)),
+            let entries = entries.iter().map(|(key, value)| {
+                Some(Entry {
+                    key: key.clone(),
+                    key_at: at,
+                    value: place_nowhere(value, join(&path, key), &mut below)?,
+                })
             });
-            Kind::Map(entries.collect())
+            Kind::Map(entries.collect::<Option<_>>()?)
         }
         scalar => Kind::Scalar(scalar.clone()),
     };
-    Node { path, at, kind }
+    Some(Node { path, at, kind })
 }
 
 /// Any YAML value, as the YAML reader gives it.

@@ -10,6 +10,7 @@ use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use super::delivery::Delivery;
 use super::handlers::Source;
 
 /// A checked catalogue.
@@ -88,6 +89,8 @@ pub struct Signals {
     pub max_age: Duration,
     /// The alarms' period: 60 s or more on AWS.
     pub period: Duration,
+    /// The one form in which signals come.
+    pub delivery: Delivery,
 }
 
 /// A named connection to a warehouse. Secrets are named here, never written.

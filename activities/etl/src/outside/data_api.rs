@@ -255,8 +255,18 @@ pub(crate) async fn wait(pause: Duration) -> Duration {
 /// never read from here: the ledger says that.
 pub(crate) fn classify(reason: &str) -> Class {
     let reason = reason.to_ascii_lowercase();
+    // What S3 has answered to the COPY says it itself: the ids behind it may hold
+    // any digits, and a key any word.
+    if let Some((_, answer)) = reason.split_once("s3serviceexception:") {
+        let status = answer.split_once("status ").map(|(_, status)| status);
+        return match status.map(|status| &status[..status.len().min(1)]) {
+            Some("4") => Class::Permanent,
+            _ => Class::Transient,
+        };
+    }
     let later = [
-        "1023",
+        "error: 1023",
+        "error 1023",
         "serializable isolation",
         "deadlock",
         "connection",
@@ -275,6 +285,24 @@ pub(crate) fn classify(reason: &str) -> Class {
     }
 }
 
+/// Whether a statement has failed for the table, whatever the files: a right, a
+/// table or a column that is not there, by the texts of Redshift.
+pub(crate) fn is_of_table(reason: &str) -> bool {
+    let first = reason.trim_start().lines().next().unwrap_or_default();
+    let first = first.to_ascii_lowercase();
+    let said = first.strip_prefix("error:").unwrap_or(&first).trim_start();
+    let missing = ["relation ", "column ", "schema ", "table ", "database "];
+    let missing = missing.iter().any(|what| said.starts_with(what));
+    let right = [
+        "permission denied",
+        "must be owner of",
+        "user is not authorized",
+    ];
+    (missing && said.contains("does not exist"))
+        || said.starts_with("cannot copy into nonexistent table")
+        || right.iter().any(|right| said.starts_with(right))
+}
+
 fn state(status: Option<&StatusString>) -> State {
     match status {
         Some(StatusString::Finished) => State::Finished,
@@ -291,5 +319,67 @@ fn text(field: &Field) -> String {
         Field::DoubleValue(number) => number.to_string(),
         Field::BooleanValue(value) => u8::from(*value).to_string(),
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_warehouse_says_is_later_never_or_of_the_table() {
+        const S3: &str = "ERROR: S3ServiceException:Access Denied,Status 403,Error AccessDenied,Rid 10230102,ExtRid timeout,CanRetry 1";
+        for (reason, class, of_table) in [
+            (
+                "ERROR: 1023 DETAIL: Serializable isolation violation on table",
+                Class::Transient,
+                false,
+            ),
+            ("ERROR: deadlock detected", Class::Transient, false),
+            (S3, Class::Permanent, false),
+            (
+                "S3ServiceException:The operation is not valid for the object's storage class,Status 403,Error InvalidObjectState,Rid 1023",
+                Class::Permanent,
+                false,
+            ),
+            (
+                "S3ServiceException:Please reduce your request rate.,Status 503,Error SlowDown,Rid 1,CanRetry 1",
+                Class::Transient,
+                false,
+            ),
+            (
+                "ERROR: permission denied for relation t",
+                Class::Permanent,
+                true,
+            ),
+            (
+                "ERROR: relation \"public.nowhere\" does not exist\n  Where: SQL statement",
+                Class::Permanent,
+                true,
+            ),
+            (
+                "column \"b\" of relation \"t\" does not exist",
+                Class::Permanent,
+                true,
+            ),
+            (
+                "ERROR: Cannot COPY into nonexistent table t",
+                Class::Permanent,
+                true,
+            ),
+            (
+                "The specified S3 prefix 'relation x.csv' does not exist",
+                Class::Permanent,
+                false,
+            ),
+            (
+                "Load into table 't' failed.  Check 'sys_load_error_detail' system table for details.",
+                Class::Permanent,
+                false,
+            ),
+        ] {
+            assert_eq!(classify(reason), class, "{reason}");
+            assert_eq!(is_of_table(reason), of_table, "{reason}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use crate::outside::{Object, ObjectStore};
 use crate::s3_load::batch::Batch;
 use crate::s3_load::cancel::CancelOnDrop;
 use crate::s3_load::failed::Reject;
+use crate::s3_load::forms;
 use crate::s3_load::input::LoadInput;
 use crate::s3_load::lease::Lease;
 use crate::s3_load::loader::{Loader, is_of};
@@ -165,6 +166,17 @@ impl<S: ObjectStore, W: Warehouse, M: Signals> Loader<S, W, M> {
 
     /// Why a batch is not in the ledger: a file's fault, or the statement's.
     async fn explain(&self, batch: &Batch, ended: &Description) -> Result<Ended, ActivityError> {
+        let said = ended.error.as_deref().unwrap_or_default();
+        if ended.state == State::Failed && data_api::is_of_table(said) {
+            // No file is asked: an earlier COPY of the batch may have named some.
+            let cause = format!("batch {} was not loaded: {said}", batch.id);
+            let error = ActivityError::permanent(Area::LOAD, cause);
+            // A column that a header names may be the files' fault.
+            return match forms::unknown_column(&batch.input, said) {
+                Some(_) => Ok(Ended::Unexplained(error)),
+                None => Err(error),
+            };
+        }
         if ended.state == State::Failed {
             let bad = self
                 .warehouse

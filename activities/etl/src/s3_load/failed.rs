@@ -3,10 +3,12 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use stepfleet_activity::{ActivityError, Clock};
+use stepfleet_activity::{ActivityError, Area, Class, Clock};
 
+use crate::outside::call::CallError;
 use crate::outside::parts::{self, CopyLimits, Original};
 use crate::outside::sns::Notice;
 use crate::outside::{Answer, At, Conditional, Object, ObjectStore, PutIf, To};
@@ -23,6 +25,9 @@ use crate::s3_load::warehouse::BadFile;
 const NAME_KEPT: usize = 256;
 /// Files that a notice names.
 const NAMED: usize = 20;
+/// Characters that a report keeps of an offending value, and of what is added.
+const VALUE: usize = 100;
+const DETAIL: usize = 1_000;
 
 /// A file that cannot be loaded, and why.
 #[derive(Debug, Clone)]
@@ -43,13 +48,22 @@ pub(crate) struct Report {
     /// As the file came.
     pub(crate) etag: String,
     /// The first bad line; none where the warehouse names no place.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) line: Option<String>,
     /// The column, likewise.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) column: Option<String>,
     /// What the warehouse says.
     pub(crate) reason: String,
+    /// What stood there, or the beginning of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) value: Option<String>,
+    /// The SQLSTATE, or the warehouse's own number of the error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<String>,
+    /// What the warehouse adds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) detail: Option<String>,
 }
 
 impl Reject {
@@ -69,15 +83,23 @@ impl Reject {
                 _ => None,
             }
         })?;
+        Some(Self::of_one(batch, file, bad))
+    }
+
+    /// A file of a batch, and what is said of it.
+    pub(crate) fn of_one(batch: &Batch, file: &Object, bad: BadFile) -> Self {
         let said = |text: String| (!text.is_empty()).then_some(text);
-        Some(Self {
+        Self {
             file: file.clone(),
             report: Report {
                 line: said(bad.line),
                 column: said(bad.column),
+                value: said(cut(&bad.value, VALUE)),
+                code: said(bad.code),
+                detail: said(cut(&bad.detail, DETAIL)),
                 ..Report::new(batch, file, bad.reason)
             },
-        })
+        }
     }
 
     /// The one file of a batch that the warehouse refuses without a place.
@@ -119,15 +141,23 @@ impl Report {
             line: None,
             column: None,
             reason,
+            value: None,
+            code: None,
+            detail: None,
         }
     }
+}
+
+/// As much of a text as a report keeps.
+fn cut(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
 }
 
 /// Follows from the object alone, so that whoever sets a file aside again, under
 /// another batch or on another day, finds the same place. One that was moved back
 /// and fails once more is another object: what still clears away the first cannot
 /// take the second with it.
-fn id(file: &Object) -> String {
+pub(crate) fn id(file: &Object) -> String {
     let modified = file.modified.to_string();
     digest(&[&file.key, &file.etag, &modified])[..16].to_owned()
 }
@@ -141,6 +171,17 @@ pub(crate) struct SetAside<'a, S, N> {
     pub(crate) input: &'a LoadInput,
     pub(crate) limits: CopyLimits,
     pub(crate) clock: &'a dyn Clock,
+    /// How many files were loaded beside those that failed.
+    pub(crate) loaded_beside: u64,
+}
+
+/// What became of files that were to be set aside.
+#[derive(Debug, Default)]
+pub(crate) struct Aside {
+    /// These were moved.
+    pub(crate) moved: Vec<Object>,
+    /// Why others could not be.
+    pub(crate) stuck: Option<ActivityError>,
 }
 
 impl<S: ObjectStore, N: Signals> SetAside<'_, S, N> {
@@ -152,26 +193,32 @@ impl<S: ObjectStore, N: Signals> SetAside<'_, S, N> {
         &self,
         rejects: &[Reject],
         lease: &mut Lease,
-    ) -> Result<Vec<Object>, ActivityError> {
-        let mut copied = Vec::new();
+    ) -> Result<Aside, ActivityError> {
+        let (mut copied, mut aside) = (Vec::new(), Aside::default());
         for reject in rejects {
             lease.keep(self.store).await?;
-            if self.copy(reject).await? {
-                copied.push(reject);
+            match self.copy(reject).await {
+                Ok(true) => copied.push(reject),
+                Ok(false) => {}
+                // What may not be read, may not be copied: it stays, and holds up
+                // none of the others.
+                Err(error) if error.class == Class::Permanent => {
+                    aside.stuck.get_or_insert_with(|| stuck(reject, &error));
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         if !copied.is_empty() {
             self.tell(&copied).await?;
         }
-        let mut moved = Vec::new();
         for reject in copied {
             lease.keep(self.store).await?;
             let from = self.from(&reject.file);
             if self.store.delete(from, &reject.file.etag).await? != Conditional::Refused {
-                moved.push(reject.file.clone());
+                aside.moved.push(reject.file.clone());
             }
         }
-        Ok(moved)
+        Ok(aside)
     }
 
     fn from<'b>(&'b self, file: &'b Object) -> At<'b> {
@@ -190,9 +237,10 @@ impl<S: ObjectStore, N: Signals> SetAside<'_, S, N> {
             bucket: &self.input.bucket,
             key: &report_key,
         };
-        let body = json!(Dated {
-            report: &reject.report,
-            failed_at: self.clock.now().to_string(),
+        let body = json!(Filed {
+            report: reject.report.clone(),
+            failed_at: self.clock.now(),
+            loaded_beside: self.loaded_beside,
         });
         let body = format!("{body:#}\n").into_bytes();
         let written = self.store.put(report, body, PutIf::Absent).await?;
@@ -232,11 +280,24 @@ impl<S: ObjectStore, N: Signals> SetAside<'_, S, N> {
     }
 }
 
-#[derive(Serialize)]
-struct Dated<'a> {
+fn stuck(reject: &Reject, error: &CallError) -> ActivityError {
+    let cause = format!(
+        "{}; it stays in incoming/, and the others were loaded, since it cannot be moved to failed/ either: {error}",
+        reject.place()
+    );
+    ActivityError::permanent(Area::LOAD, cause)
+}
+
+/// A report as it stands in `failed/`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Filed {
     #[serde(flatten)]
-    report: &'a Report,
-    failed_at: String,
+    pub(crate) report: Report,
+    pub(crate) failed_at: Timestamp,
+    /// How many files were loaded by the run that found this one at fault: where
+    /// there are none, it speaks of the table too.
+    #[serde(default)]
+    pub(crate) loaded_beside: u64,
 }
 
 /// SNS takes a subject of up to 99 ASCII characters without line breaks.
@@ -261,8 +322,8 @@ fn notice(input: &LoadInput, rejects: &[&Reject], files: u64) -> Notice {
 }
 
 /// The one place of each, as an error says it.
-pub(crate) fn places(rejects: &[Reject]) -> String {
-    let places: BTreeSet<String> = rejects.iter().map(Reject::place).collect();
+pub(crate) fn places<'a>(rejects: impl IntoIterator<Item = &'a Reject>) -> String {
+    let places: BTreeSet<String> = rejects.into_iter().map(Reject::place).collect();
     let places: Vec<String> = places.into_iter().take(NAMED).collect();
     places.join("; ")
 }

@@ -205,8 +205,10 @@ fn bad(input: &LoadInput, file: &Object, fault: &HeaderFault) -> BadFile {
     BadFile {
         file: format!("s3://{}/{}", input.bucket, file.key),
         line: "1".to_owned(),
-        column: fault.name.clone(),
+        column: fault.column.clone(),
+        value: fault.name.clone(),
         reason: fault.reason.clone(),
+        ..BadFile::default()
     }
 }
 
@@ -227,12 +229,13 @@ pub(crate) fn unknown_column(input: &LoadInput, reason: &str) -> Option<BadFile>
     Some(BadFile {
         file: String::new(),
         line: "1".to_owned(),
-        column: column.name().to_owned(),
+        value: column.name().to_owned(),
         reason: format!(
             "the header names {:?}, which is no column of {}",
             column.name(),
             input.table.id()
         ),
+        ..BadFile::default()
     })
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Group {
 impl<S: ObjectStore, W, N> Loader<S, W, N> {
     /// The files by how they are packed, the group of the oldest one last: it is
     /// taken first. A file that is another one by now is left to the next run.
-    pub(crate) async fn grouped(
+    async fn grouped(
         &self,
         input: &LoadInput,
         files: Vec<Object>,
@@ -32,6 +32,19 @@ impl<S: ObjectStore, W, N> Loader<S, W, N> {
         let looks = stream::iter(looks).buffered(LOOKS);
         let codecs: Vec<Option<Codec>> = looks.try_collect().await?;
         Ok(groups(files.into_iter().zip(codecs)))
+    }
+
+    /// The same of several lists, the last one to be taken first.
+    pub(crate) async fn grouped_in_turn(
+        &self,
+        input: &LoadInput,
+        lists: [Vec<Object>; 2],
+    ) -> Result<Vec<Group>, ActivityError> {
+        let mut groups = Vec::new();
+        for files in lists {
+            groups.extend(self.grouped(input, files).await?);
+        }
+        Ok(groups)
     }
 
     async fn codec(

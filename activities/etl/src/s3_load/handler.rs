@@ -89,7 +89,8 @@ impl S3Load {
     /// is adopted by the next run.
     ///
     /// # Errors
-    /// `Load.Transient`, `Load.Permanent`, `Load.Conflict`, `Load.Poison` or `Worker.BadInput`.
+    /// `Load.Transient`, `Load.Permanent`, `Load.Conflict`, `Load.Poison`,
+    /// `Load.Shape`, `Load.Failed` or `Worker.BadInput`.
     pub async fn run(
         &self,
         input: LoadInput,

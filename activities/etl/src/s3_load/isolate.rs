@@ -1,14 +1,15 @@
 //! A bad file stops its batch and nothing else: it is found, and the rest is
 //! loaded in the same attempt.
 
-use stepfleet_activity::{ActivityError, Area};
+use stepfleet_activity::ActivityError;
 
-use crate::outside::{At, Object, ObjectStore};
+use crate::outside::{Object, ObjectStore};
 use crate::s3_load::batch::Batch;
 use crate::s3_load::commit::Ended;
-use crate::s3_load::failed::{self, Reject};
+use crate::s3_load::failed::Reject;
 use crate::s3_load::forms::{self, Group, Looked};
 use crate::s3_load::input::LoadInput;
+use crate::s3_load::judge::Tried;
 use crate::s3_load::loader::{Loader, Run};
 use crate::s3_load::signals::Signals;
 use crate::s3_load::warehouse::{LedgerRow, Warehouse};
@@ -18,13 +19,8 @@ use crate::s3_load::warehouse::{LedgerRow, Warehouse};
 pub(crate) struct Isolated {
     /// The batches that are in the ledger, by their ids.
     pub(crate) loaded: Vec<(String, Vec<LedgerRow>)>,
-    /// The files that cannot be loaded.
-    pub(crate) rejects: Vec<Reject>,
-    /// Files that stopped a COPY alone though the warehouse names no file: they
-    /// are at fault if others of this run were loaded.
-    suspects: Vec<Reject>,
-    /// The first failure without a place.
-    unexplained: Option<ActivityError>,
+    /// And the files that are not.
+    pub(crate) tried: Tried,
 }
 
 impl Isolated {
@@ -33,47 +29,26 @@ impl Isolated {
         let rows = self.loaded.iter().flat_map(|(_, rows)| rows);
         rows.cloned().collect()
     }
-
-    /// Files without a named fault are at fault only if others can be loaded:
-    /// where nothing can be, it is the table, a right or the format.
-    fn settle(mut self, evidence: bool, exhausted: bool) -> Result<Self, ActivityError> {
-        if evidence || !self.loaded.is_empty() {
-            self.rejects.append(&mut self.suspects);
-            return Ok(self);
-        }
-        if let Some(error) = self.unexplained {
-            return Err(error);
-        }
-        if exhausted && !self.rejects.is_empty() {
-            let cause = format!(
-                "{}; nothing could be loaded within isolate.attempts, and nothing was moved: mend the table or the files, or allow more attempts",
-                failed::places(&self.rejects)
-            );
-            return Err(ActivityError::poison(Area::LOAD, cause));
-        }
-        Ok(self)
-    }
 }
 
 impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
-    /// Loads these files in as few batches as their faults allow. A batch whose
-    /// bad files are named is loaded again without them; one that fails without
-    /// a name is halved until the file is alone. It is evidence against that one
-    /// if others load, or have loaded (`is_evidence`).
+    /// Loads these groups of files, the last one first, in as few batches as their
+    /// faults allow. A batch whose bad files are named is loaded again without
+    /// them; one that fails without a name is halved until the file is alone.
     pub(crate) async fn isolate(
         &self,
         run: &mut Run<'_>,
         looked: Looked,
-        is_evidence: bool,
     ) -> Result<Isolated, ActivityError> {
         let dt = self.clock.now().strftime("%Y-%m-%d").to_string();
-        let mut result = Isolated {
-            rejects: looked.rejects,
-            suspects: looked.suspects,
-            ..Isolated::default()
-        };
+        let mut result = Isolated::default();
+        result.tried.rejects = looked.rejects;
+        for suspect in looked.suspects {
+            result.tried.failed_alone(suspect);
+        }
         let mut groups = looked.groups;
         let mut attempts = 0;
+        groups.retain(|group| !group.files.is_empty());
         while attempts < self.config.isolate_attempts
             && let Some(group) = groups.pop()
         {
@@ -85,27 +60,32 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
             run.context.progress.set(doing);
             self.write(&batch).await?;
             match self.commit(&batch, &mut run.lease).await? {
-                Ended::Loaded(rows) => result.loaded.push((batch.id, rows)),
+                Ended::Loaded(rows) => {
+                    result.tried.loaded += rows.len() as u64;
+                    result.loaded.push((batch.id, rows));
+                }
                 Ended::Bad(rejects) => {
                     let good = without(&batch.files, &rejects);
-                    result.rejects.extend(rejects);
+                    result.tried.rejects.extend(rejects);
                     groups.extend(part(&batch, good));
                 }
                 Ended::Unexplained(error) => {
-                    // Where the load names the columns, they are its own fault.
-                    let judged = run.input.columns.is_empty();
-                    let unknown = forms::unknown_column(&batch.input, error.cause());
-                    if let Some(bad) = unknown.filter(|_| judged) {
-                        result.rejects.extend(forms::all_at_fault(&batch, &bad));
+                    if let Some(bad) = forms::unknown_column(&batch.input, error.cause()) {
+                        // Where the load names the columns, they are its own fault.
+                        if !run.input.columns.is_empty() {
+                            return Err(error);
+                        }
+                        let all = forms::all_at_fault(&batch, &bad);
+                        result.tried.rejects.extend(all);
                         continue;
                     }
-                    let rest = self.narrow(&batch, &error, &mut result).await?;
+                    let rest = self.narrow(&batch, &error, &mut result.tried).await?;
                     groups.extend(rest.into_iter().filter_map(|files| part(&batch, files)));
                 }
             }
         }
-        let evidence = is_evidence || self.judged(run.input, &result.suspects).await?;
-        result.settle(evidence, !groups.is_empty())
+        result.tried.gave_up = !groups.is_empty();
+        Ok(result)
     }
 
     /// What to try next of a batch that failed without a name.
@@ -113,7 +93,7 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
         &self,
         batch: &Batch,
         error: &ActivityError,
-        result: &mut Isolated,
+        tried: &mut Tried,
     ) -> Result<Vec<Vec<Object>>, ActivityError> {
         // A file that is gone since it was listed is the likeliest reason.
         let there = self.still_there(&batch.input, &batch.files).await?;
@@ -127,37 +107,30 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
                 vec![files]
             });
         }
-        result.unexplained.get_or_insert_with(|| error.clone());
-        if let [file] = files.as_slice() {
+        tried.unexplained.get_or_insert_with(|| error.clone());
+        if let Some(file) = only(&batch.input, &files, error) {
             let suspect = Reject::alone(batch, file, error.cause());
-            result.suspects.push(suspect);
-            return Ok(Vec::new());
+            let rest = without(&files, std::slice::from_ref(&suspect));
+            tried.suspects.push(suspect);
+            return Ok(Vec::from_iter((!rest.is_empty()).then_some(rest)));
         }
         let (one, two) = files.split_at(files.len() / 2);
         Ok(vec![two.to_vec(), one.to_vec()])
     }
 }
 
-impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
-    /// Whether an earlier run has found all of these at fault, and could not
-    /// tell anybody.
-    pub(crate) async fn judged(
-        &self,
-        input: &LoadInput,
-        suspects: &[Reject],
-    ) -> Result<bool, ActivityError> {
-        for suspect in suspects {
-            let key = suspect.report_key(input);
-            let report = At {
-                bucket: &input.bucket,
-                key: &key,
-            };
-            if self.store.get(report).await?.is_none() {
-                return Ok(false);
-            }
-        }
-        Ok(!suspects.is_empty())
+/// The file that is alone, or whose name stands in the error: a read that S3
+/// refuses (a right, a key of KMS, an archive) is in no list of bad files.
+fn only<'a>(input: &LoadInput, files: &'a [Object], error: &ActivityError) -> Option<&'a Object> {
+    if let [file] = files {
+        return Some(file);
     }
+    let names = |file: &&Object| {
+        let url = format!("s3://{}/{}", input.bucket, file.key);
+        error.cause().contains(&url)
+    };
+    // One key may begin as another one: the longest is meant.
+    files.iter().filter(names).max_by_key(|file| file.key.len())
 }
 
 /// Some of a batch's files: what they are alike in, they still are.

@@ -16,6 +16,7 @@ use stepfleet_activity::{Attempt, Class, Clock};
 use crate::outside::call::CallError;
 use crate::outside::{Answer, At, Conditional, ObjectStore, PutIf};
 use crate::s3_load::input::LoadInput;
+use crate::s3_load::suspects::Suspects;
 
 /// What the lease object says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ struct Held {
     /// Makes each writing of it different, so that its ETag fences.
     nonce: String,
     attempt: Option<Attempt>,
+    /// What runs tell the next ones.
+    #[serde(default, skip_serializing_if = "Suspects::is_none")]
+    suspects: Suspects,
 }
 
 impl Held {
@@ -85,6 +89,7 @@ pub(crate) struct Lease {
     until: Timestamp,
     span: Duration,
     attempt: Option<Attempt>,
+    suspects: Suspects,
     clock: Arc<dyn Clock>,
 }
 
@@ -109,6 +114,7 @@ impl Lease {
             until: clock.now(),
             span,
             attempt,
+            suspects: Suspects::default(),
             clock,
         };
         if lease.write(store, None).await? {
@@ -127,6 +133,9 @@ impl Lease {
             } else {
                 Err(lease.of_another_table(&held))
             };
+        }
+        if held.table == lease.table {
+            lease.suspects = held.suspects;
         }
         let taken = lease.write(store, Some(etag)).await?;
         Ok(taken.then_some(lease))
@@ -180,9 +189,23 @@ impl Lease {
         }
     }
 
-    /// Gives the prefix free. A failure only means that it is free later.
-    pub(crate) async fn release<S: ObjectStore>(self, store: &S) {
-        if let Err(error) = store.delete(self.at(), &self.etag).await {
+    /// What runs before this one have tried in vain.
+    pub(crate) fn suspects(&mut self) -> &mut Suspects {
+        &mut self.suspects
+    }
+
+    /// Gives the prefix free. A failure only means that it is free later. Where
+    /// there is something to tell the next run, the lease stays, as one that has
+    /// expired.
+    pub(crate) async fn release<S: ObjectStore>(mut self, store: &S) {
+        let released = if self.suspects.is_none() {
+            store.delete(self.at(), &self.etag).await.map(drop)
+        } else {
+            let etag = self.etag.clone();
+            let written = self.put(store, Timestamp::UNIX_EPOCH, Some(etag));
+            written.await.map(drop)
+        };
+        if let Err(error) = released {
             tracing::warn!(%error, "the lease was not released and will expire");
         }
     }
@@ -197,8 +220,19 @@ impl Lease {
     async fn write<S: ObjectStore>(&mut self, store: &S, over: Option<String>) -> Answer<bool> {
         let now = self.clock.now();
         let span = jiff::SignedDuration::try_from(self.span).unwrap_or(jiff::SignedDuration::MAX);
+        let until = now.saturating_add(span).unwrap_or(now);
+        self.put(store, until, over).await
+    }
+
+    async fn put<S: ObjectStore>(
+        &mut self,
+        store: &S,
+        until: Timestamp,
+        over: Option<String>,
+    ) -> Answer<bool> {
+        let now = self.clock.now();
         let held = Held {
-            until: now.saturating_add(span).unwrap_or(now),
+            until,
             table: self.table.clone(),
             nonce: format!(
                 "{}-{}-{}",
@@ -207,6 +241,7 @@ impl Lease {
                 NONCE.fetch_add(1, Ordering::Relaxed)
             ),
             attempt: self.attempt.clone(),
+            suspects: self.suspects.clone(),
         };
         let body = serde_json::to_vec(&held).map_err(|error| CallError {
             what: "write a lease".to_owned(),

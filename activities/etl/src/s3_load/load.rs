@@ -28,35 +28,36 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
             mover: self.mover(input),
             warehouse: &self.warehouse,
         };
-        let split = self.split(input, &run.tally.waiting).await?;
+        let (files, untried) = run.lease.suspects().order(&run.tally.waiting);
+        let split = self.split(input, &files).await?;
         let swept_rows = split.loaded();
         run.tally.loaded(&swept_rows);
+        run.before = split.before;
         let chosen = select::select(&split.fresh, self.config.max_files, self.config.max_bytes);
+        // Those that have failed before come last, and by themselves.
+        let tried = &files[untried..];
+        let (again, first) = chosen.into_iter().partition(|file| tried.contains(file));
         // What has come of the others judges a file that fails without a reason:
         // so they stay until it is gone, whatever happens in between.
-        let is_evidence = !split.leftovers.is_empty();
-        run.before = split.before;
-        let isolated = match self.grouped(input, chosen).await {
+        let isolated = match self.grouped_in_turn(input, [again, first]).await {
             Ok(groups) => match self.look(input, groups, run.context).await {
-                Ok(looked) => self.isolate(run, looked, is_evidence).await,
+                Ok(looked) => self.isolate(run, looked).await,
                 Err(error) => Err(error.into()),
             },
             Err(error) => Err(error),
         };
-        let (isolated, failure) = match isolated {
+        let (mut isolated, failure) = match isolated {
             Ok(isolated) => (isolated, None),
             Err(error) => (Isolated::default(), Some(error)),
         };
         let rows = isolated.rows();
         run.tally.loaded(&rows);
-        let aside = self
-            .set_aside(input, &isolated.rejects, &mut run.lease)
-            .await;
-        run.tally.set_aside(aside.as_deref().unwrap_or_default());
+        isolated.tried.loaded += split.leftovers.len() as u64;
+        let settled = self.settle(run, isolated.tried).await;
         run.context.progress.set("moving files");
         let swept = finisher.finish(&swept_rows, &mut run.lease).await;
         let done = finisher.finish(&rows, &mut run.lease).await;
-        let failed = failure.map_or(aside, Err)?.len() as u64;
+        let failed = failure.map_or(settled, Err)?;
         let ((_, swept), (count, moved)) = (swept?, done?);
         Ok(LoadOutput {
             files: rows.len() as u64,

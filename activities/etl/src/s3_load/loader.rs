@@ -3,16 +3,18 @@
 
 use std::sync::Arc;
 
-use stepfleet_activity::{ActivityError, Clock, TaskContext};
+use stepfleet_activity::{ActivityError, Class, Clock, TaskContext};
 
 use crate::outside::parts::CopyLimits;
 use crate::outside::{Object, ObjectStore};
 use crate::s3_load::batch::Before;
-use crate::s3_load::config::LoadConfig;
-use crate::s3_load::failed::{Reject, SetAside};
+use crate::s3_load::config::{LoadConfig, OnFailed};
+use crate::s3_load::failed::SetAside;
 use crate::s3_load::finish::Mover;
 use crate::s3_load::input::{LoadInput, LoadOutput};
+use crate::s3_load::keys::FAILED;
 use crate::s3_load::lease::{Lease, Terms};
+use crate::s3_load::names;
 use crate::s3_load::select::{self, Ignored, Listed};
 use crate::s3_load::signals::Signals;
 use crate::s3_load::split::Split;
@@ -30,10 +32,14 @@ pub(crate) struct Loader<S, W, N> {
 }
 
 /// What one run has listed and not loaded.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) waiting: Vec<Object>,
     pub(crate) ignored: Ignored,
+    /// How many it has tried and could not load.
+    failed: u64,
+    /// Where those that it has set aside are bad.
+    places: String,
 }
 
 impl Tally {
@@ -41,10 +47,19 @@ impl Tally {
         self.waiting
             .retain(|object| !rows.iter().any(|row| is_of(row, object)));
     }
+}
 
-    pub(crate) fn set_aside(&mut self, files: &[Object]) {
-        self.waiting.retain(|object| !files.contains(object));
-    }
+/// What became of the files that failed.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    /// How many have failed.
+    pub(crate) failed: u64,
+    /// These are in `failed/`.
+    pub(crate) moved: Vec<Object>,
+    /// Where they are bad.
+    pub(crate) places: String,
+    /// These stay where they are.
+    pub(crate) held: Vec<Object>,
 }
 
 /// One run that has the lease of its prefix.
@@ -56,6 +71,18 @@ pub(crate) struct Run<'a> {
     pub(crate) tally: &'a mut Tally,
     /// What the ledger has of files that are to be loaded again.
     pub(crate) before: Before,
+}
+
+impl Run<'_> {
+    /// Takes down what became of the files that failed, and notes for the next run
+    /// which of them stay.
+    pub(crate) fn settled(&mut self, settled: Settled) {
+        self.tally.failed += settled.failed;
+        self.tally.places = settled.places;
+        let waiting = &mut self.tally.waiting;
+        waiting.retain(|object| !settled.moved.contains(object));
+        self.lease.suspects().note(&settled.held, waiting);
+    }
 }
 
 /// What every way of loading begins and ends with.
@@ -112,6 +139,7 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
                 let tally = Tally {
                     waiting: files,
                     ignored,
+                    ..Tally::default()
                 };
                 Ok((lease.map_err(ActivityError::from), tally))
             }
@@ -131,33 +159,38 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
         tally: &Tally,
         result: Result<LoadOutput, ActivityError>,
     ) -> Result<LoadOutput, ActivityError> {
-        let waiting = select::unprocessed(&tally.waiting, &tally.ignored, self.clock.now());
+        let now = self.clock.now();
+        let mut waiting = select::unprocessed(&tally.waiting, &tally.ignored, now);
+        waiting.failed = tally.failed;
         if let Err(error) = self.signals.publish(input.table.id(), waiting).await {
             tracing::warn!(%error, "the metrics were not published");
         }
-        result.map(|output| LoadOutput {
+        let output = LoadOutput {
             remaining: waiting.files,
             ignored: tally.ignored.count,
             ignored_key: tally.ignored.example.clone(),
-            ..output
-        })
+            ..result?
+        };
+        match self.config.on_failed {
+            OnFailed::Fail if output.failed > 0 => Err(failed_files(input, &output, tally)),
+            _ => Ok(output),
+        }
     }
 
-    pub(crate) async fn set_aside(
-        &self,
-        input: &LoadInput,
-        rejects: &[Reject],
-        lease: &mut Lease,
-    ) -> Result<Vec<Object>, ActivityError> {
-        let aside = SetAside {
+    pub(crate) fn aside<'a>(
+        &'a self,
+        input: &'a LoadInput,
+        loaded_beside: u64,
+    ) -> SetAside<'a, S, N> {
+        SetAside {
             store: &self.store,
             signals: &self.signals,
             notify: self.config.notify.as_ref(),
             input,
             limits: self.limits,
             clock: &*self.clock,
-        };
-        aside.run(rejects, lease).await
+            loaded_beside,
+        }
     }
 
     pub(crate) fn mover<'a>(&'a self, input: &'a LoadInput) -> Mover<'a, S> {
@@ -167,6 +200,20 @@ impl<S: ObjectStore, W, N: Signals> Loader<S, W, N> {
             limits: self.limits,
         }
     }
+}
+
+/// What is said once all that could be loaded is loaded.
+fn failed_files(input: &LoadInput, output: &LoadOutput, tally: &Tally) -> ActivityError {
+    let cause = format!(
+        "{} files could not be loaded and are in s3://{}/{} (etl-worker reprocess moves them back); {} others were loaded, and {} wait; {}",
+        output.failed,
+        input.bucket,
+        input.key(FAILED, ""),
+        output.files,
+        output.remaining,
+        tally.places
+    );
+    ActivityError::named(names::FAILED, Class::Poison, cause)
 }
 
 /// What somebody answers who finds the table held.

@@ -13,6 +13,22 @@ const NAMESPACE: &str = "stepfleet";
 /// How many files wait in `incoming/`.
 const UNPROCESSED_FILES: &str = "UnprocessedFiles";
 
+/// How many bytes these have.
+const UNPROCESSED_BYTES: &str = "UnprocessedBytes";
+/// For how long the oldest of them waits.
+const OLDEST_AGE: &str = "OldestAgeSeconds";
+/// How many files a run could not load.
+const FAILED_FILES: &str = "FailedFiles";
+
+/// All of them.
+#[cfg(test)]
+pub(crate) const ALL: [&str; 4] = [
+    UNPROCESSED_FILES,
+    UNPROCESSED_BYTES,
+    OLDEST_AGE,
+    FAILED_FILES,
+];
+
 /// The CloudWatch client that the loader is given.
 pub(crate) type Client = aws_sdk_cloudwatch::Client;
 
@@ -40,12 +56,12 @@ pub(crate) async fn publish(client: &Client, table: &str, waiting: Unprocessed) 
             waiting.files as f64,
         ))
         .metric_data(datum(
-            "UnprocessedBytes",
+            UNPROCESSED_BYTES,
             StandardUnit::Bytes,
             waiting.bytes as f64,
         ))
         .metric_data(datum(
-            "OldestAgeSeconds",
+            OLDEST_AGE,
             StandardUnit::Seconds,
             waiting.oldest_seconds,
         ))
@@ -54,10 +70,35 @@ pub(crate) async fn publish(client: &Client, table: &str, waiting: Unprocessed) 
             StandardUnit::Count,
             waiting.ignored as f64,
         ))
+        .metric_data(datum(
+            FAILED_FILES,
+            StandardUnit::Count,
+            waiting.failed as f64,
+        ))
         .send()
         .await
         .map(drop)
         .map_err(|error| failed("publish the metrics of unprocessed files", &error))
+}
+
+/// Publishes how many messages a trigger could not work on.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "CloudWatch's values are doubles"
+)]
+pub(crate) async fn publish_rejected(client: &Client, activity: &str, count: u64) -> Answer<()> {
+    let dimension = Dimension::builder().name("Activity").value(activity);
+    let datum = MetricDatum::builder()
+        .metric_name("RejectedMessages")
+        .dimensions(dimension.build())
+        .unit(StandardUnit::Count)
+        .value(count as f64);
+    let put = client.put_metric_data().namespace(NAMESPACE);
+    put.metric_data(datum.build())
+        .send()
+        .await
+        .map(drop)
+        .map_err(|error| failed("publish the metric of rejected messages", &error))
 }
 
 /// An alarm about what waits for a table.
@@ -77,6 +118,8 @@ pub(crate) enum AlarmKind {
     Above(u64),
     /// Files wait, and do not become fewer from one minute to the next.
     NotFalling,
+    /// A run could not load files, whether they were set aside or stay.
+    Failed,
 }
 
 impl Alarm {
@@ -87,7 +130,7 @@ impl Alarm {
     /// In the first minute of a range nobody knows what was before.
     fn datapoints(&self) -> i32 {
         match self.kind {
-            AlarmKind::Above(_) => self.minutes,
+            AlarmKind::Above(_) | AlarmKind::Failed => self.minutes,
             AlarmKind::NotFalling => (self.minutes - 1).max(1),
         }
     }
@@ -100,6 +143,10 @@ impl Alarm {
             ),
             AlarmKind::NotFalling => format!(
                 "Files wait for {} and do not become fewer: does anybody start executions, and do they succeed?",
+                self.table
+            ),
+            AlarmKind::Failed => format!(
+                "Files could not be loaded into {}: the last executions and the reports in failed/ say why",
                 self.table
             ),
         }
@@ -136,6 +183,14 @@ pub(crate) async fn put_alarm(client: &Client, alarm: &Alarm) -> Answer<()> {
             .period(60)
             .comparison_operator(ComparisonOperator::GreaterThanThreshold)
             .threshold(count as f64),
+        AlarmKind::Failed => put
+            .namespace(NAMESPACE)
+            .metric_name(FAILED_FILES)
+            .dimensions(dimension)
+            .statistic(aws_sdk_cloudwatch::types::Statistic::Maximum)
+            .period(60)
+            .comparison_operator(ComparisonOperator::GreaterThanThreshold)
+            .threshold(0.0),
         AlarmKind::NotFalling => {
             let metric = Metric::builder()
                 .namespace(NAMESPACE)

@@ -9,7 +9,9 @@
 //! 3. `commit` brings a batch into `redshift`, or `one_by_one` a file into
 //!    `postgres`: rows and ledger in one transaction. `cancel` ends what nobody
 //!    waits for any more.
-//! 4. `isolate` finds the files that stop a batch.
+//! 4. `isolate` finds the files that stop a batch; `judge` says whose fault it is,
+//!    by what was loaded and what has failed `alike`. Who is not at fault stays,
+//!    and `suspects` tells the next run to begin with others.
 //! 5. `finish` verifies, and moves to `processed/`; `failed` moves to `failed/`,
 //!    from where `reprocess` brings files back. `keys` names their places.
 //!
@@ -18,6 +20,7 @@
 
 use stepfleet_activity::{CancelSafety, HandlerSpec};
 
+mod alike;
 pub(crate) mod batch;
 mod cancel;
 pub(crate) mod codec;
@@ -32,12 +35,14 @@ mod grouping;
 mod handler;
 pub(crate) mod input;
 mod isolate;
+mod judge;
 pub(crate) mod keys;
 pub(crate) mod lease;
 mod load;
 pub(crate) mod loader;
 pub(crate) mod matching;
 pub(crate) mod metrics;
+mod names;
 mod one_by_one;
 pub(crate) mod postgres;
 pub(crate) mod redshift;
@@ -45,6 +50,7 @@ pub(crate) mod reprocess;
 pub(crate) mod select;
 pub(crate) mod signals;
 mod split;
+mod suspects;
 pub(crate) mod table;
 pub(crate) mod warehouse;
 

@@ -1,12 +1,13 @@
 //! One file after another, for targets that load no more at once: each in a
 //! transaction of its own, with its row in the ledger.
 
-use stepfleet_activity::{ActivityError, Area, Class, TaskContext};
+use stepfleet_activity::{ActivityError, Class, TaskContext};
 
 use crate::outside::{At, Object, ObjectStore};
 use crate::s3_load::batch::Batch;
-use crate::s3_load::failed::{self, Reject};
+use crate::s3_load::failed::Reject;
 use crate::s3_load::input::{LoadInput, LoadOutput};
+use crate::s3_load::judge::Tried;
 use crate::s3_load::loader::{Loader, Run};
 use crate::s3_load::select;
 use crate::s3_load::signals::Signals;
@@ -16,10 +17,7 @@ use crate::s3_load::warehouse::{FileOutcome, FileTarget, LedgerRow};
 #[derive(Debug, Default)]
 struct Found {
     output: LoadOutput,
-    /// The files that cannot be loaded.
-    rejects: Vec<Reject>,
-    /// Files that failed for a reason that is not the data's.
-    suspects: Vec<Reject>,
+    tried: Tried,
 }
 
 impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
@@ -34,49 +32,28 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
 
     async fn load_one_by_one(&self, run: &mut Run<'_>) -> Result<LoadOutput, ActivityError> {
         let input = run.input;
-        let split = self.split(input, &run.tally.waiting).await?;
+        let (files, untried) = run.lease.suspects().order(&run.tally.waiting);
+        let split = self.split(input, &files).await?;
         let swept = split.loaded();
         run.tally.loaded(&swept);
         run.before = split.before;
         let moved = self.mover(input).moves(&swept, &mut run.lease).await?;
         let chosen = select::select(&split.fresh, self.config.max_files, self.config.max_bytes);
         let mut found = Found::default();
-        // What was bad before a failure is bad after it.
-        let mut failure = self.each(run, chosen, &mut found).await.err();
-        if failure.is_some() {
-            found.suspects.clear();
-        }
-        let Found {
-            mut output,
-            mut rejects,
-            mut suspects,
-        } = found;
+        found.tried.loaded = split.leftovers.len() as u64;
+        found.tried.again = files[untried..].to_vec();
+        let failure = self.each(run, chosen, &mut found).await.err();
+        let Found { mut output, tried } = found;
+        // Only what is bad whatever happens: nobody has judged the others.
+        let tried = match failure {
+            Some(_) => tried.named_only(),
+            None => tried,
+        };
         output.moved += moved;
         output.already = split.already.len() as u64;
-        // A failure that is not the data's is the file's own where others load.
-        let evidence = output.files > 0 || !split.leftovers.is_empty();
-        if evidence || self.judged(input, &suspects).await? {
-            rejects.append(&mut suspects);
-        } else if let Some(first) = suspects.first() {
-            failure.get_or_insert(ActivityError::permanent(Area::LOAD, first.place()));
-        }
-        if output.files == 0 && self.is_storm(&rejects) {
-            let cause = format!(
-                "{}; none of isolate.attempts files or more could be loaded, and nothing was moved: mend the table or the files, or allow more attempts",
-                failed::places(&rejects)
-            );
-            // Whatever else has failed: so many are no evidence against each other.
-            return Err(failure.unwrap_or_else(|| ActivityError::poison(Area::LOAD, cause)));
-        }
-        let aside = self.set_aside(input, &rejects, &mut run.lease).await;
-        run.tally.set_aside(aside.as_deref().unwrap_or_default());
-        output.failed = failure.map_or(aside, Err)?.len() as u64;
+        let settled = self.settle(run, tried).await;
+        output.failed = failure.map_or(settled, Err)?;
         Ok(output)
-    }
-
-    /// So many bad files and no good one are the table's fault, or the format's.
-    fn is_storm(&self, rejects: &[Reject]) -> bool {
-        rejects.len() >= self.config.isolate_attempts as usize
     }
 
     async fn each(
@@ -86,61 +63,78 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
         found: &mut Found,
     ) -> Result<(), ActivityError> {
         let input = run.input;
+        let most = self.config.isolate_attempts as usize;
         let dt = self.clock.now().strftime("%Y-%m-%d").to_string();
         for file in files {
             run.lease.keep(&self.store).await?;
             run.context.progress.set(format!("loading {}", file.key));
             let batch = Batch::new(input, vec![file.clone()], dt.clone()).again(&run.before);
-            let outcome = match self.one(&batch, &file).await {
-                // A refused read, a trigger, a limit: no file holds up the others.
-                Err(error) if error.class() == Class::Permanent => {
-                    found
-                        .suspects
-                        .push(Reject::alone(&batch, &file, error.cause()));
-                    continue;
-                }
-                outcome => outcome?,
-            };
-            match outcome {
-                Some(FileOutcome::Loaded(rows)) => {
-                    let row = row(&batch, &file);
-                    run.tally.loaded(std::slice::from_ref(&row));
-                    found.output.files += 1;
-                    found.output.rows += rows;
-                    found.output.bytes += file.size;
-                    found.output.batch_id.get_or_insert(batch.id);
-                    found.output.moved += self.mover(input).moves(&[row], &mut run.lease).await?;
-                }
-                Some(FileOutcome::Bad(bad)) => {
-                    let alone = Reject::alone(&batch, &file, &bad.reason);
-                    found
-                        .rejects
-                        .push(Reject::named(&batch, bad).unwrap_or(alone));
-                }
-                // Of another run, or replaced since it was listed: the next run sees it.
-                Some(FileOutcome::Already) | None => {}
+            if let Some(rows) = self.one(&batch, &file, found).await? {
+                let row = row(&batch, &file);
+                run.tally.loaded(std::slice::from_ref(&row));
+                found.tried.has_loaded();
+                found.output.files += 1;
+                found.output.rows += rows;
+                found.output.bytes += file.size;
+                found.output.batch_id.get_or_insert(batch.id);
+                found.output.moved += self.mover(input).moves(&[row], &mut run.lease).await?;
+            }
+            if found.tried.unfit.len() >= most {
+                break;
             }
         }
+        found.tried.gave_up = found.tried.rejects.len() >= most;
         Ok(())
     }
 
-    /// The file as it was listed; none where it is another one by now.
+    /// Loads a file; gives its rows, or takes down why there are none.
     async fn one(
         &self,
         batch: &Batch,
         file: &Object,
-    ) -> Result<Option<FileOutcome>, ActivityError> {
+        found: &mut Found,
+    ) -> Result<Option<u64>, ActivityError> {
+        let Found { output, tried } = found;
+        let Some(body) = self.body(batch, file, tried).await? else {
+            return Ok(None);
+        };
+        match self.warehouse.load(batch, body).await {
+            Ok(FileOutcome::Loaded(rows)) => return Ok(Some(rows)),
+            Ok(FileOutcome::Bad(bad)) => tried.rejects.push(Reject::of_one(batch, file, bad)),
+            Ok(FileOutcome::Odd(bad)) => tried.failed_alone(Reject::of_one(batch, file, bad)),
+            // Of another run: the next run sees it.
+            Ok(FileOutcome::Already) => {}
+            Err(error) if error.class == Class::Permanent => {
+                let reject = Reject::alone(batch, file, &error.to_string());
+                tried.failed_for_table(reject, output.files);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(None)
+    }
+
+    /// The file as it was listed; none where it is another one by now, or where it
+    /// may not be read: the next run sees the one, and the others judge the other.
+    async fn body(
+        &self,
+        batch: &Batch,
+        file: &Object,
+        tried: &mut Tried,
+    ) -> Result<Option<Vec<u8>>, ActivityError> {
         let at = At {
             bucket: &batch.input.bucket,
             key: &file.key,
         };
-        let Some((body, etag)) = self.store.get(at).await? else {
-            return Ok(None);
-        };
-        if etag != file.etag {
-            return Ok(None);
+        match self.store.get(at).await {
+            Ok(got) => Ok(got
+                .filter(|(_, etag)| *etag == file.etag)
+                .map(|(body, _)| body)),
+            Err(error) if error.class == Class::Permanent => {
+                tried.failed_alone(Reject::alone(batch, file, &error.to_string()));
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
         }
-        Ok(Some(self.warehouse.load(batch, body).await?))
     }
 }
 

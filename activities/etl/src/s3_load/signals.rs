@@ -14,6 +14,8 @@ pub(crate) struct Unprocessed {
     pub(crate) oldest_seconds: f64,
     /// Keys that no load takes.
     pub(crate) ignored: u64,
+    /// Files that this run could not load, whether they were set aside or stay.
+    pub(crate) failed: u64,
 }
 
 /// Where the loader says what it sees.

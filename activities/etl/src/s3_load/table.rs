@@ -64,6 +64,11 @@ impl TableName {
         &self.id
     }
 
+    /// Without its schema, and as the warehouse has it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// As it stands in SQL. All of it is on an allow-list.
     pub(crate) fn sql(&self) -> String {
         format!("\"{}\".\"{}\"", self.schema, self.name)

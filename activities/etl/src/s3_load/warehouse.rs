@@ -38,14 +38,19 @@ pub(crate) struct Loaded {
     pub(crate) rows: u64,
 }
 
-/// What the warehouse says is wrong with a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the warehouse says is wrong with a file; what it does not say is empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct BadFile {
     /// Its URL, or what the warehouse keeps of it.
     pub(crate) file: String,
     pub(crate) line: String,
     pub(crate) column: String,
     pub(crate) reason: String,
+    /// What stood there.
+    pub(crate) value: String,
+    /// The SQLSTATE, or the warehouse's own number of the error.
+    pub(crate) code: String,
+    pub(crate) detail: String,
 }
 
 /// Which files are loaded: the one authority on it.
@@ -68,11 +73,15 @@ pub(crate) enum FileOutcome {
     Already,
     /// It cannot be loaded, and nothing of it stays.
     Bad(BadFile),
+    /// It was not loaded, and nobody says that it is its fault: a trigger's own
+    /// error, a limit, a statement that took too long.
+    Odd(BadFile),
 }
 
 /// A target that takes one file at a time.
 pub(crate) trait FileTarget: Ledger {
-    /// Loads the one file of a batch, and notes it in the ledger, in one transaction.
+    /// Loads the one file of a batch, and notes it in the ledger, in one
+    /// transaction. What fails is a matter of the table or of the server.
     fn load(
         &self,
         batch: &Batch,

@@ -5,6 +5,7 @@ pub(crate) mod probe;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use stepfleet_activity::catalogue::{self, Activity, Catalogue, WarehouseTarget};
 use stepfleet_activity::{Class, Clock as _, SystemClock};
@@ -170,7 +171,10 @@ fn buckets(catalogue: &Catalogue) -> BTreeSet<Bucket> {
     buckets.collect()
 }
 
-/// The alarms about what waits, two for each table.
+/// One bad file is said at once.
+const FAILED: Duration = Duration::from_secs(60);
+
+/// The alarms about what waits and what failed, three for each table.
 fn alarms(catalogue: &Catalogue, activity: &Activity) -> Vec<Alarm> {
     let Some(config) = loader(catalogue, activity) else {
         return Vec::new();
@@ -182,7 +186,8 @@ fn alarms(catalogue: &Catalogue, activity: &Activity) -> Vec<Alarm> {
     let alarms = tables.into_iter().flat_map(|table| {
         let level = ("unprocessed", watch.for_, AlarmKind::Above(watch.above));
         let stuck = ("not-falling", watch.not_falling, AlarmKind::NotFalling);
-        [level, stuck].map(|(about, span, kind)| Alarm {
+        let failed = ("failed", FAILED, AlarmKind::Failed);
+        [level, stuck, failed].map(|(about, span, kind)| Alarm {
             name: format!("{}-{}-{table}-{about}", catalogue.fleet, activity.name),
             table: table.to_owned(),
             topic: watch.topic.clone(),

@@ -291,6 +291,7 @@ async fn the_metric_is_published_at_zero_and_with_what_waits() {
         bytes: 4,
         oldest_seconds: 4.0,
         ignored: 0,
+        failed: 0,
     };
     assert_eq!(world.published().last(), Some(&waiting));
 }

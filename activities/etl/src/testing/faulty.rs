@@ -113,7 +113,16 @@ impl ObjectStore for Faulty {
     }
 
     async fn get(&self, at: At<'_>) -> Answer<Option<(Vec<u8>, String)>> {
-        self.call("get", |world| world.get(at)).await
+        self.call("get", |world| {
+            let got = world.get(at);
+            let is_frozen =
+                |body: &[u8]| body.starts_with(b"frozen") || body.starts_with(b"sealed");
+            match got {
+                Some((body, _)) if is_frozen(&body) => Err(refused()),
+                got => Ok(got),
+            }
+        })
+        .await?
     }
 
     async fn begins(&self, at: At<'_>, etag: &str, bytes: u64) -> Answer<Conditional<Vec<u8>>> {
@@ -152,6 +161,11 @@ impl ObjectStore for Faulty {
 
     async fn copy(&self, from: At<'_>, etag: &str, to: To<'_>) -> Answer<Conditional<()>> {
         self.call("copy", |world| {
+            if let Some((body, _)) = world.get(from)
+                && body.starts_with(b"sealed")
+            {
+                return Err(refused());
+            }
             let which = match to.absent {
                 true => Condition::CopyAbsent,
                 false => Condition::CopySource,
@@ -209,6 +223,15 @@ impl ObjectStore for Faulty {
     }
 }
 
+/// S3's answer to who may not read an object.
+fn refused() -> CallError {
+    CallError {
+        what: "read an object".to_owned(),
+        reason: "AccessDenied: no right on its key".to_owned(),
+        class: Class::Permanent,
+    }
+}
+
 impl Ledger for Faulty {
     async fn ledger(&self, table: &str, _: &str, keys: &[String]) -> Answer<Vec<LedgerRow>> {
         self.call("ledger", |world| world.ledger(table, keys)).await
@@ -219,9 +242,15 @@ impl FileTarget for Faulty {
     async fn load(&self, batch: &Batch, body: Vec<u8>) -> Answer<FileOutcome> {
         self.call("load", |world| {
             if body.starts_with(b"odd") {
+                return Ok(FileOutcome::Odd(BadFile {
+                    reason: "a trigger does not like it".to_owned(),
+                    ..BadFile::default()
+                }));
+            }
+            if lock(&world.db).denied || body.starts_with(b"denied") {
                 return Err(CallError {
                     what: "load".to_owned(),
-                    reason: "a trigger does not like it".to_owned(),
+                    reason: "permission denied for table t".to_owned(),
                     class: Class::Permanent,
                 });
             }
@@ -342,7 +371,8 @@ pub(super) async fn run_of(
     (attempt, dies): (Attempt, Dies),
 ) -> Run {
     let faulty = Faulty::new(world, dies);
-    let mut config = json!({"warehouse": "main", "settle": "10s", "lease": "5m"});
+    let mut config =
+        json!({"warehouse": "main", "settle": "10s", "lease": "5m", "on_failed": "succeed"});
     if let (Value::Object(config), Value::Object(settings)) = (&mut config, settings) {
         config.extend(settings);
     }

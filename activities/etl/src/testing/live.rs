@@ -26,9 +26,9 @@ aws: {account: \"123456789012\", region: eu-west-1}
 warehouses: {main: {workgroup: main, database: postgres}}
 deployments: {d: {replicas: {min: 1, max: 1}}}
 activities:
-  transaction: {handler: etl.s3-load, deployment: d, config: {warehouse: main, settle: 0s, loads: [
+  transaction: {handler: etl.s3-load, deployment: d, config: {warehouse: main, settle: 0s, on_failed: succeed, loads: [
     {bucket: land, prefix: transaction/, table: public.transaction, format: csv}]}}
-  procedure: {handler: etl.s3-load, deployment: d, config: {warehouse: main, settle: 0s, commit: procedure, loads: [
+  procedure: {handler: etl.s3-load, deployment: d, config: {warehouse: main, settle: 0s, on_failed: succeed, commit: procedure, loads: [
     {bucket: land, prefix: procedure/, table: public.procedure, format: csv}]}}
 ";
 

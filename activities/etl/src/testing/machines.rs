@@ -58,6 +58,8 @@ impl Machines {
             let name = activity.arn.rsplit(':').next().expect("a name");
             machines.call("CreateActivity", json!({"name": name})).await;
             for (name, definition) in setup::machines(&catalogue, activity) {
+                // Nobody waits here.
+                let definition = definition.replace("\"Seconds\": 5", "\"Seconds\": 0");
                 let machine = json!({"name": name, "definition": definition, "roleArn": "arn:aws:iam::123456789012:role/r"});
                 machines.call("CreateStateMachine", machine).await;
             }
@@ -165,6 +167,38 @@ async fn an_execution_says_how_its_load_failed() {
     machines.local.stop().await;
 }
 
+/// Who drains goes on after a bad file, and says it in the end.
+#[tokio::test]
+async fn a_bad_file_stops_no_drain_and_is_said_by_it() {
+    let mut machines = Machines::start().await;
+    let loaded = |remaining: u64| Ok(json!({"files": 1, "held": false, "remaining": remaining}));
+    let bad = |cause: &str| Err(reported(Some("Load.Failed"), Some(cause)));
+    let cases: [(Vec<Reply>, _); 4] = [
+        (vec![bad("one"), loaded(0)], failed("Load.Failed", "one")),
+        (
+            vec![loaded(3), bad("one"), loaded(1), loaded(0)],
+            failed("Load.Failed", "one"),
+        ),
+        (
+            vec![bad("one"), bad("two"), loaded(0)],
+            failed("Load.Failed", "two"),
+        ),
+        (
+            vec![bad("one"), Err(reported(Some("Load.Shape"), Some("alike")))],
+            failed("Load.Shape", "alike"),
+        ),
+    ];
+    for (replies, want) in cases {
+        let input = json!({"bucket": "land", "table": "public.a", "format": "csv"});
+        let execution = machines.execution("load-drain", input).await;
+        for reply in &replies {
+            machines.answer("load", |_| reply.clone()).await;
+        }
+        assert_eq!(machines.ended(&execution).await, want, "{replies:?}");
+    }
+    machines.local.stop().await;
+}
+
 #[tokio::test]
 async fn an_execution_of_many_loads_says_which_failed_and_how() {
     let mut machines = Machines::start().await;
@@ -217,6 +251,38 @@ async fn an_execution_of_many_loads_says_which_failed_and_how() {
     machines.local.stop().await;
 }
 
+/// Two hundred loads that fail with all that a cause takes, each cut by its worker.
+#[tokio::test]
+async fn many_long_causes_fit_into_the_state() {
+    let mut machines = Machines::start().await;
+    let table = |at: usize| format!("public.a_rather_long_name_of_a_table_{at}");
+    let load = |at| json!({"bucket": "land", "prefix": format!("tables/{at}/"), "table": table(at), "format": "csv"});
+    let loads: Vec<Value> = (0..200).map(load).collect();
+    let execution = machines.execution("all", json!({})).await;
+    let planned = json!({"loads": loads, "idle": 0});
+    machines.answer("all", |_| Ok(planned.clone())).await;
+    for _ in 0..loads.len() {
+        let poll = json!({"activityArn": format!("{ARN}:activity:f-load")});
+        let task = machines.call("GetActivityTask", poll).await;
+        let input: Value =
+            serde_json::from_str(task["input"].as_str().expect("an input")).expect("JSON");
+        assert_eq!(input["stepfleet"]["siblings"], 200);
+        // As the worker's share says.
+        let cause = "x".repeat(100_000 / 200 - 150);
+        let fail =
+            json!({"taskToken": task["taskToken"], "error": "Load.Permanent", "cause": cause});
+        machines.call("SendTaskFailure", fail).await;
+    }
+    let (status, error, cause) = machines.ended(&execution).await;
+    assert_eq!(
+        (status.as_str(), error.as_str()),
+        ("FAILED", "Load.Permanent"),
+        "{cause}"
+    );
+    assert!(cause.starts_with(&table(0)), "{cause}");
+    machines.local.stop().await;
+}
+
 /// A constant on a Fail state would stand where the reason belongs.
 #[test]
 fn no_machine_ends_with_a_name_of_its_own() {
@@ -235,5 +301,5 @@ fn no_machine_ends_with_a_name_of_its_own() {
             }
         }
     }
-    assert_eq!(fails, 8);
+    assert_eq!(fails, 8, "two of each failure");
 }

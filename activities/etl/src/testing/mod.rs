@@ -1,6 +1,7 @@
 //! The loader against a bucket and a warehouse in memory.
 
 mod again;
+mod alike;
 mod cases;
 mod closed;
 mod crash;
@@ -15,5 +16,6 @@ mod packing;
 mod planning;
 mod reprocessing;
 mod spelling;
+mod starving;
 mod statements;
 mod world;

@@ -51,6 +51,8 @@ pub(super) struct Db {
     pub(super) lenient: bool,
     /// Whether no file can be loaded, whatever it is.
     pub(super) refuses: bool,
+    /// Whether the loader has lost its right on the table.
+    pub(super) denied: bool,
     /// Whether files come one by one, each in a transaction of its own.
     pub(super) one_by_one: bool,
     /// Whether loads come by the procedure: nobody sees the query of its COPY,
@@ -244,6 +246,9 @@ impl World {
         if there {
             return Err("division by zero".to_owned());
         }
+        if db.denied {
+            return Err("ERROR: permission denied for relation t".to_owned());
+        }
         let manifest = self.body(&load.manifest).ok_or("there is no manifest")?;
         let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
         let urls = manifest["entries"].as_array().expect("entries").iter();
@@ -259,6 +264,14 @@ impl World {
             let body = String::from_utf8(body).expect("text");
             if db.refuses || body.contains("ugly") {
                 return Err("the warehouse does not like it".to_owned());
+            }
+            // Whether S3's answer names the key is for the COPY to say.
+            if body.contains("frozen") || body.contains("sealed") {
+                let key = if body.contains("named") { *url } else { "" };
+                let rid = db.loads.len() * 1_023;
+                return Err(format!(
+                    "ERROR: S3ServiceException:Access Denied,Status 403,Error AccessDenied,Rid {rid},CanRetry 1\n{key}"
+                ));
             }
             if let Some(bad) = bad(url, &body).filter(|_| !db.lenient) {
                 db.bad.insert(query(at), bad);
@@ -299,12 +312,11 @@ impl World {
         if body.contains("ugly") {
             return FileOutcome::Bad(BadFile {
                 file: url,
-                line: String::new(),
-                column: String::new(),
                 reason: "the warehouse does not like it".to_owned(),
+                ..BadFile::default()
             });
         }
-        if let Some(bad) = bad(&url, &body) {
+        if let Some(bad) = bad(&url, &body).filter(|_| !db.lenient) {
             return FileOutcome::Bad(bad);
         }
         let rows = body
@@ -424,13 +436,16 @@ fn arranged(row: &str, columns: &[String]) -> String {
     fields.join(",")
 }
 
-/// The second column must not be `bad`.
+/// Neither column must be `bad`.
 fn bad(url: &str, body: &str) -> Option<BadFile> {
-    let line = body.lines().position(|row| row.ends_with(",bad"))?;
+    let is_bad = |row: &str| row.ends_with(",bad") || row.starts_with("bad,");
+    let line = body.lines().position(is_bad)?;
+    let amount = body.lines().any(|row| row.ends_with(",bad"));
     Some(BadFile {
         file: url.to_owned(),
         line: (line + 1).to_string(),
-        column: "amount".to_owned(),
+        column: if amount { "amount" } else { "id" }.to_owned(),
         reason: "Invalid digit".to_owned(),
+        ..BadFile::default()
     })
 }

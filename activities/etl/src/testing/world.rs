@@ -217,6 +217,13 @@ impl World {
         }
     }
 
+    /// The files in `failed/`, with or without a report.
+    pub(super) fn failed_names(&self) -> Vec<String> {
+        let keys = self.keys("failed");
+        let names = keys.iter().filter_map(|key| key.split_once('/'));
+        names.map(|(_, name)| name.to_owned()).collect()
+    }
+
     /// The files in `failed/`, each with the report beside it.
     pub(super) fn failed(&self) -> Vec<(String, Value)> {
         let keys = self.keys("failed");

@@ -5,10 +5,11 @@ use std::time::Duration;
 use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
 use stepfleet_activity::Class;
 
-use super::{Message, Queue, Starter};
+use super::{Counts, Message, Queue, Starter};
 use crate::outside::Answer;
 use crate::outside::call::{CallError, failed};
 use crate::outside::states;
+use crate::s3_load::metrics;
 
 /// The clients that a trigger works with.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub struct TriggerClients {
     pub sqs: aws_sdk_sqs::Client,
     /// Where executions are started.
     pub sfn: states::Client,
+    /// Where it is counted what could not be worked on.
+    pub cloudwatch: metrics::Client,
 }
 
 /// For how long SQS lets a message be ours.
@@ -52,6 +55,7 @@ impl Queue for Sqs {
         Ok(messages
             .filter_map(|message| {
                 Some(Message {
+                    id: message.message_id.unwrap_or_default(),
                     body: message.body?,
                     receipt: message.receipt_handle?,
                 })
@@ -60,28 +64,37 @@ impl Queue for Sqs {
     }
 
     async fn delete(&self, receipts: &[String]) -> Answer<()> {
+        let mut failed = Ok(());
         for batch in receipts.chunks(10) {
-            let entries = batch.iter().enumerate().filter_map(|(at, receipt)| {
-                let entry = DeleteMessageBatchRequestEntry::builder().id(at.to_string());
-                entry.receipt_handle(receipt).build().ok()
-            });
-            let done = self
-                .client
-                .delete_message_batch()
-                .queue_url(&self.url)
-                .set_entries(Some(entries.collect()))
-                .send()
-                .await
-                .map_err(|error| failed("delete events of S3", &error))?;
-            if let Some(refused) = done.failed().first() {
-                return Err(CallError {
-                    what: "delete events of S3".to_owned(),
-                    reason: refused.code().to_owned(),
-                    class: Class::Transient,
-                });
-            }
+            // One batch that fails keeps no other one from it.
+            failed = failed.and(self.delete_batch(batch).await);
         }
-        Ok(())
+        failed
+    }
+}
+
+impl Sqs {
+    async fn delete_batch(&self, receipts: &[String]) -> Answer<()> {
+        let entries = receipts.iter().enumerate().filter_map(|(at, receipt)| {
+            let entry = DeleteMessageBatchRequestEntry::builder().id(at.to_string());
+            entry.receipt_handle(receipt).build().ok()
+        });
+        let done = self
+            .client
+            .delete_message_batch()
+            .queue_url(&self.url)
+            .set_entries(Some(entries.collect()))
+            .send()
+            .await
+            .map_err(|error| failed("delete events of S3", &error))?;
+        match done.failed().first() {
+            None => Ok(()),
+            Some(refused) => Err(CallError {
+                what: "delete events of S3".to_owned(),
+                reason: refused.code().to_owned(),
+                class: Class::Transient,
+            }),
+        }
     }
 }
 
@@ -105,5 +118,24 @@ impl StateMachine {
 impl Starter for StateMachine {
     async fn start(&self, name: &str, input: &str) -> Answer<()> {
         states::start(&self.client, &self.arn, (name, input)).await
+    }
+}
+
+/// The activity's metrics.
+#[derive(Debug)]
+pub(crate) struct CloudWatch {
+    client: metrics::Client,
+    activity: String,
+}
+
+impl CloudWatch {
+    pub(crate) fn new(client: metrics::Client, activity: String) -> Self {
+        Self { client, activity }
+    }
+}
+
+impl Counts for CloudWatch {
+    async fn rejected(&self, count: u64) -> Answer<()> {
+        metrics::publish_rejected(&self.client, &self.activity, count).await
     }
 }

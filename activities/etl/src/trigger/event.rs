@@ -16,15 +16,16 @@ pub(crate) struct Arrival {
 
 impl Arrival {
     /// Whether this is the later event of the same key. S3 says: pad the shorter
-    /// one on the right with zeros, then compare as texts.
+    /// one on the right with zeros, then compare as texts. Nothing is padded here:
+    /// anybody who may write to the queue chooses how long they are.
     pub(crate) fn is_later_than(&self, other: &Self) -> bool {
         let width = self.sequencer.len().max(other.sequencer.len());
-        let padded = |text: &str| format!("{text:0<width$}").to_ascii_uppercase();
-        padded(&self.sequencer) > padded(&other.sequencer)
+        self.padded(width).gt(other.padded(width))
     }
 
-    pub(crate) fn is_of_same_key_as(&self, other: &Self) -> bool {
-        self.bucket == other.bucket && self.key == other.key
+    fn padded(&self, width: usize) -> impl Iterator<Item = u8> {
+        let digits = self.sequencer.bytes().map(|byte| byte.to_ascii_uppercase());
+        digits.chain(std::iter::repeat(b'0')).take(width)
     }
 }
 
@@ -34,30 +35,39 @@ pub(crate) enum Said {
     /// Objects have arrived; none, where it is about something else.
     Arrivals(Vec<Arrival>),
     /// It is no event of S3.
-    Nonsense(String),
+    Nonsense(&'static str),
 }
 
 /// Reads a message's body.
 pub(crate) fn read(body: &str) -> Said {
-    let Ok(event) = serde_json::from_str::<Value>(body) else {
-        return Said::Nonsense("it is not JSON".to_owned());
+    let event = parse(body);
+    let inner = match &event {
+        Some(event) if event["Type"] == "Notification" => event["Message"].as_str(),
+        _ => None,
     };
-    if event["Type"] == "Notification"
-        && let Some(inner) = event["Message"].as_str()
-    {
-        return read(inner);
+    // One envelope, never one inside another.
+    match inner.map(parse).unwrap_or(event) {
+        Some(event) => said(&event),
+        None => Said::Nonsense("it is not JSON"),
     }
+}
+
+fn parse(text: &str) -> Option<Value> {
+    serde_json::from_str(text).ok()
+}
+
+fn said(event: &Value) -> Said {
     // What S3 sends when the notification is set up.
     if event["Event"] == "s3:TestEvent" {
         return Said::Arrivals(Vec::new());
     }
     if event["detail-type"].is_string() && event["source"] == "aws.s3" {
         let created = event["detail-type"] == "Object Created";
-        let arrival = created.then(|| from_event_bridge(&event));
+        let arrival = created.then(|| from_event_bridge(event));
         return arrivals(arrival.into_iter());
     }
     let Some(records) = event["Records"].as_array() else {
-        return Said::Nonsense("it has no Records".to_owned());
+        return Said::Nonsense("it has no Records");
     };
     let created = |record: &&Value| {
         let name = record["eventName"].as_str().unwrap_or_default();
@@ -69,7 +79,7 @@ pub(crate) fn read(body: &str) -> Said {
 fn arrivals(found: impl Iterator<Item = Option<Arrival>>) -> Said {
     match found.collect::<Option<Vec<Arrival>>>() {
         Some(arrivals) => Said::Arrivals(arrivals),
-        None => Said::Nonsense("a record has no bucket, key or time".to_owned()),
+        None => Said::Nonsense("a record has no bucket, key or time"),
     }
 }
 
@@ -106,8 +116,9 @@ fn decode(key: &str) -> Option<String> {
         bytes.push(match byte {
             b'+' => b' ',
             b'%' => {
-                let digits = [rest.next()?, rest.next()?];
-                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+                let digit = |byte: u8| char::from(byte).to_digit(16);
+                let (high, low) = (digit(rest.next()?)?, digit(rest.next()?)?);
+                u8::try_from(high * 16 + low).ok()?
             }
             plain => plain,
         });
@@ -147,7 +158,7 @@ mod tests {
             let event = json!({"Records": [record("ObjectCreated:Put", key, "1")]});
             assert_eq!(keys(read(&event.to_string())), [want], "{key}");
         }
-        for key in ["%", "%2", "%zz", "%FF"] {
+        for key in ["%", "%2", "%zz", "%FF", "%+1"] {
             let event = json!({"Records": [record("ObjectCreated:Put", key, "1")]});
             assert!(
                 matches!(read(&event.to_string()), Said::Nonsense(_)),
@@ -188,6 +199,31 @@ mod tests {
             r#"{"Records": [{"eventName": "ObjectCreated:Put"}]}"#,
         ] {
             assert!(matches!(read(nonsense), Said::Nonsense(_)), "{nonsense}");
+        }
+    }
+
+    /// It ended the process, and whatever came after it: a format's width has 16 bits.
+    #[test]
+    fn a_sequencer_of_any_length_is_compared() {
+        let long = "0".repeat(70_000) + "A";
+        for (one, other, later) in [
+            (&*long, "1", false),
+            (&*long, "0", true),
+            ("1", &*long, true),
+        ] {
+            let arrival = |text| from_record(&record("ObjectCreated:Put", "a", text)).expect("one");
+            assert_eq!(arrival(one).is_later_than(&arrival(other)), later);
+        }
+    }
+
+    #[test]
+    fn an_envelope_inside_an_envelope_is_nonsense() {
+        for (depth, good) in [(0, true), (1, true), (2, false), (9, false)] {
+            let mut event = json!({"Records": []}).to_string();
+            for _ in 0..depth {
+                event = json!({"Type": "Notification", "Message": event}).to_string();
+            }
+            assert_eq!(read(&event) == Said::Arrivals(vec![]), good, "{depth}");
         }
     }
 

@@ -3,30 +3,34 @@
 
 mod aws;
 mod event;
+mod pending;
+mod reader;
 #[cfg(test)]
 mod tests;
 mod wake;
 
-use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use stepfleet_activity::catalogue::Activity;
 use stepfleet_activity::{Catalogue, Clock, SystemClock};
 use tokio::time::{Instant, sleep_until};
 
 use crate::outside::Answer;
 use crate::s3_load::config::{LoadConfig, SetUpError};
-use crate::s3_load::input::LoadInput;
 pub use aws::TriggerClients;
-use aws::{Sqs, StateMachine};
-use event::Said;
+use aws::{CloudWatch, Sqs, StateMachine};
+use pending::Pending;
+pub use reader::EventReader;
 use wake::Wake;
 
 /// A message that is ours for a while.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
+    /// The same however often it comes.
+    pub(crate) id: String,
     pub(crate) body: String,
     pub(crate) receipt: String,
 }
@@ -49,6 +53,12 @@ pub(crate) trait Starter: Send + Sync {
     fn start(&self, name: &str, input: &str) -> impl Future<Output = Answer<()>> + Send;
 }
 
+/// Who is told of what could not be worked on.
+pub(crate) trait Counts: Send + Sync {
+    /// Publishes that so many messages were left to the dead-letter queue.
+    fn rejected(&self, count: u64) -> impl Future<Output = Answer<()>> + Send;
+}
+
 /// How long a message is ours beyond the time that it waits here.
 const SPARE: Duration = Duration::from_secs(60);
 /// The longest poll that SQS has, and the shortest that is one.
@@ -56,11 +66,14 @@ const LONGEST: Duration = Duration::from_secs(20);
 const SHORTEST: Duration = Duration::from_secs(1);
 /// After a call that failed.
 const PAUSE: Duration = Duration::from_secs(5);
-
+/// Between two publications of what was rejected.
+const PUBLISHED: SignedDuration = SignedDuration::from_mins(1);
 /// `etl-worker trigger`: starts executions for the files that S3 announces.
 #[derive(Debug)]
 pub struct Trigger {
-    inner: Inner<Sqs, StateMachine>,
+    activity: String,
+    queue: String,
+    inner: Inner<Sqs, StateMachine, CloudWatch>,
 }
 
 impl Trigger {
@@ -79,12 +92,13 @@ impl Trigger {
         };
         let machine = crate::setup::drain_machine(catalogue, activity);
         Ok(Some(Self {
+            activity: activity.name.clone(),
+            queue: trigger.queue.clone(),
             inner: Inner {
                 queue: Sqs::new(clients.sqs, trigger.queue),
                 starter: StateMachine::new(clients.sfn, machine),
-                loads: config.loads,
-                settle: config.settle,
-                window: trigger.debounce,
+                counts: CloudWatch::new(clients.cloudwatch, activity.name.clone()),
+                reader: EventReader::new(config.loads, config.settle, trigger.debounce),
                 clock: Arc::new(SystemClock),
             },
         }))
@@ -93,32 +107,59 @@ impl Trigger {
     /// Receives and starts until the future is dropped: what it has not deleted
     /// by then comes again.
     pub async fn run(&self) {
+        let _stopped = Stopped(&self.activity);
+        tracing::info!(
+            activity = self.activity,
+            queue = self.queue,
+            loads = self.inner.reader.loads().len(),
+            "the trigger runs"
+        );
         self.inner.run().await;
     }
 }
 
+/// Says the last word, however it ends.
+struct Stopped<'a>(&'a str);
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        tracing::info!(
+            activity = self.0,
+            "the trigger has stopped; what is not deleted comes again"
+        );
+    }
+}
+
 #[derive(Debug)]
-pub(crate) struct Inner<Q, S> {
+pub(crate) struct Inner<Q, S, C> {
     pub(crate) queue: Q,
     pub(crate) starter: S,
-    pub(crate) loads: Vec<LoadInput>,
-    pub(crate) settle: Duration,
-    pub(crate) window: Duration,
+    pub(crate) counts: C,
+    pub(crate) reader: EventReader,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-/// Messages whose executions are not all started yet.
+/// Messages that could not be worked on and are not published yet.
 #[derive(Debug, Default)]
-pub(crate) struct Pending {
-    messages: Vec<(String, BTreeSet<Wake>)>,
-    started: BTreeSet<Wake>,
+pub(crate) struct Rejected {
+    count: u64,
+    published: Option<Timestamp>,
 }
 
-impl<Q: Queue, S: Starter> Inner<Q, S> {
+/// What a trigger remembers from round to round; all of it may be lost.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) pending: Pending,
+    pub(crate) rejected: Rejected,
+}
+
+// === impl Inner ===
+
+impl<Q: Queue, S: Starter, C: Counts> Inner<Q, S, C> {
     async fn run(&self) {
-        let mut pending = Pending::default();
+        let mut memory = Memory::default();
         loop {
-            if let Err(error) = self.round(&mut pending).await {
+            if let Err(error) = self.round(&mut memory).await {
                 tracing::warn!(%error, "the trigger goes on after a pause");
                 sleep_until(Instant::now() + PAUSE).await;
             }
@@ -126,77 +167,97 @@ impl<Q: Queue, S: Starter> Inner<Q, S> {
     }
 
     /// Receives once, and starts what is due.
-    pub(crate) async fn round(&self, pending: &mut Pending) -> Answer<()> {
-        let ours = self.settle + self.window + SPARE;
+    pub(crate) async fn round(&self, memory: &mut Memory) -> Answer<()> {
         let now = self.clock.now();
-        let next = pending.next();
+        memory.pending.lapse(now);
+        let next = memory.pending.next();
         let wait = next.map(|due| Duration::try_from(due.duration_since(now)).unwrap_or_default());
         let wait = wait.unwrap_or(LONGEST).clamp(SHORTEST, LONGEST);
-        for message in self.queue.receive(wait, ours).await? {
-            self.take(message, pending);
+        if memory.pending.is_full() {
+            sleep_until(Instant::now() + wait).await;
+        } else {
+            let (ours, until) = self.ours();
+            for message in self.queue.receive(wait, ours).await? {
+                self.take(message, memory, until);
+            }
         }
-        self.start_due(pending).await
+        self.publish(&mut memory.rejected).await;
+        self.start_due(&mut memory.pending).await
     }
 
-    fn take(&self, message: Message, pending: &mut Pending) {
-        let arrivals = match event::read(&message.body) {
-            Said::Arrivals(arrivals) => arrivals,
-            Said::Nonsense(reason) => {
+    /// For how long a message is ours, and until when at least.
+    fn ours(&self) -> (Duration, Timestamp) {
+        let ours = self.reader.patience().saturating_add(SPARE);
+        let span = SignedDuration::try_from(ours).unwrap_or(SignedDuration::MAX);
+        let until = self.clock.now().saturating_add(span);
+        (ours, until.unwrap_or(Timestamp::MAX))
+    }
+
+    /// Holds a message for what it asks for. One that cannot be worked on is
+    /// counted, named and left to the dead-letter queue; the others go on.
+    fn take(&self, message: Message, memory: &mut Memory, until: Timestamp) {
+        let now = self.clock.now();
+        match caught(|| self.reader.wakes(&message.body, now)) {
+            Ok(wakes) => memory.pending.hold(message, wakes, until),
+            Err(reason) => {
+                memory.rejected.count += 1;
                 // Its body may be anybody's data.
                 tracing::warn!(
+                    message = shown(&message.id),
                     reason,
-                    "a message is no event of S3; the dead-letter queue gets it"
+                    "a message cannot be worked on; the dead-letter queue gets it"
                 );
-                return;
             }
-        };
-        let terms = (self.settle, self.window);
-        let wakes = wake::latest(arrivals).into_iter();
-        let wakes = wakes.filter_map(|arrival| wake::wake(&arrival, &self.loads, terms));
-        pending.messages.push((message.receipt, wakes.collect()));
+        }
     }
 
-    /// A message is deleted once all that it asks for has been started.
+    /// A message is deleted once all that it asks for has been started. What
+    /// cannot be started keeps nothing else from it.
     pub(crate) async fn start_due(&self, pending: &mut Pending) -> Answer<()> {
-        let now = self.clock.now();
-        let wakes = pending.messages.iter().flat_map(|(_, wakes)| wakes);
-        let due: BTreeSet<Wake> = wakes.filter(|wake| wake.due <= now).cloned().collect();
-        for wake in due.difference(&pending.started.clone()) {
-            let load = &self.loads[wake.load];
-            let input = serde_json::json!(load).to_string();
-            self.starter.start(&wake.name(load), &input).await?;
-            pending.started.insert(wake.clone());
+        let mut failed = Ok(());
+        for wake in pending.due(self.clock.now()) {
+            match self.start(&wake).await {
+                Ok(()) => pending.started(wake),
+                Err(error) => failed = Err(error),
+            }
         }
-        let started = &pending.started;
-        let done = |wakes: &BTreeSet<Wake>| wakes.is_subset(started);
-        let receipts: Vec<String> = pending
-            .messages
-            .iter()
-            .filter(|(_, wakes)| done(wakes))
-            .map(|(receipt, _)| receipt.clone())
-            .collect();
+        let receipts = pending.done();
         if !receipts.is_empty() {
             self.queue.delete(&receipts).await?;
+            pending.forget_done();
         }
-        pending
-            .messages
-            .retain(|(receipt, _)| !receipts.contains(receipt));
-        pending.forget(now);
+        failed
+    }
+
+    async fn start(&self, wake: &Wake) -> Answer<()> {
+        let load = &self.reader.loads()[wake.load];
+        let (name, input) = (wake.name(load), serde_json::json!(load).to_string());
+        self.starter.start(&name, &input).await?;
+        tracing::info!(execution = name, table = load.table.id(), "started");
         Ok(())
+    }
+
+    /// Publishes what was rejected, once a minute at most.
+    async fn publish(&self, rejected: &mut Rejected) {
+        let now = self.clock.now();
+        let fresh = |at: Timestamp| now.duration_since(at) < PUBLISHED;
+        if rejected.count == 0 || rejected.published.is_some_and(fresh) {
+            return;
+        }
+        rejected.published = Some(now);
+        match self.counts.rejected(rejected.count).await {
+            Ok(()) => rejected.count = 0,
+            Err(error) => tracing::warn!(%error, "it is not counted on CloudWatch yet"),
+        }
     }
 }
 
-impl Pending {
-    /// When something is to be started next.
-    fn next(&self) -> Option<Timestamp> {
-        let wakes = self.messages.iter().flat_map(|(_, wakes)| wakes);
-        wakes.map(|wake| wake.due).min()
-    }
+/// A fault of ours costs the message that it strikes, and not the process.
+fn caught<T>(read: impl FnOnce() -> Result<T, &'static str>) -> Result<T, &'static str> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or(Err("reading it panicked"))
+}
 
-    /// What was started long ago is asked for again by repeated messages only,
-    /// and starting it again is harmless.
-    fn forget(&mut self, now: Timestamp) {
-        self.started
-            .retain(|wake| now.duration_since(wake.due).as_secs() < 3_600);
-    }
+/// What a log shows of a message's name.
+fn shown(id: &str) -> String {
+    id.chars().take(100).collect()
 }

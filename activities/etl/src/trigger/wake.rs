@@ -6,6 +6,8 @@
 //! listing comes after everything that it stands for, so one that exists already
 //! has seen it.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -49,11 +51,11 @@ pub(crate) fn wake(
     })?;
     let settled = arrival
         .at
-        .saturating_add(SignedDuration::try_from(settle + SKEW).ok()?)
+        .saturating_add(SignedDuration::try_from(settle.saturating_add(SKEW)).ok()?)
         .ok()?;
     let window = i64::try_from(window.as_secs().max(1)).ok()?;
     // The end of the window that it is in, never its beginning.
-    let end = (settled.as_second().div_euclid(window) + 1) * window;
+    let end = (settled.as_second().div_euclid(window) + 1).checked_mul(window)?;
     Some(Wake {
         due: Timestamp::from_second(end).ok()?,
         load,
@@ -62,18 +64,19 @@ pub(crate) fn wake(
 
 /// Of several events of one key only the latest counts: it wakes after the others.
 pub(crate) fn latest(arrivals: Vec<Arrival>) -> Vec<Arrival> {
-    let mut latest: Vec<Arrival> = Vec::with_capacity(arrivals.len());
+    let mut latest: BTreeMap<(String, String), Arrival> = BTreeMap::new();
     for arrival in arrivals {
-        match latest
-            .iter_mut()
-            .find(|one| one.is_of_same_key_as(&arrival))
-        {
-            Some(known) if arrival.is_later_than(known) => *known = arrival,
-            Some(_) => {}
-            None => latest.push(arrival),
+        match latest.entry((arrival.bucket.clone(), arrival.key.clone())) {
+            Entry::Occupied(mut known) if arrival.is_later_than(known.get()) => {
+                known.insert(arrival);
+            }
+            Entry::Occupied(_) => {}
+            Entry::Vacant(new) => {
+                new.insert(arrival);
+            }
         }
     }
-    latest
+    latest.into_values().collect()
 }
 
 #[cfg(test)]

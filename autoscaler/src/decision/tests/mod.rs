@@ -188,6 +188,50 @@ fn the_latch_holds_until_something_starts_or_the_timeout_passes() {
 }
 
 #[test]
+fn an_alarm_of_starvation_is_latched_only_where_the_flow_agrees_or_is_not_known() {
+    let policy = policy();
+    // name, what was measured, whether the alarm is latched
+    type Counts = &'static [(u32, u32)];
+    let cases: [(&str, Option<Counts>, bool); 6] = [
+        ("not known", None, true),
+        ("nothing to start", Some(&[(0, 0); 6]), false),
+        (
+            "tasks wait",
+            Some(&[(0, 0), (0, 0), (0, 0), (1, 0), (1, 0), (1, 0)]),
+            true,
+        ),
+        (
+            "one just came",
+            Some(&[(0, 0), (0, 0), (0, 0), (0, 0), (0, 0), (1, 0)]),
+            true,
+        ),
+        (
+            "tasks start",
+            Some(&[(1, 1), (1, 1), (1, 1), (1, 1), (1, 1), (1, 1)]),
+            false,
+        ),
+        (
+            "none start any more",
+            Some(&[(9, 9), (0, 0), (0, 0), (1, 0), (1, 0), (1, 0)]),
+            true,
+        ),
+    ];
+    for (name, counts, latched) in cases {
+        let mut record = record(&policy);
+        let alarm = policy.activities[0].alarm_starved.clone();
+        set(&mut record, &alarm, Level::Alarm);
+        let mut seen = observation(4);
+        let flow = counts.map(flow);
+        seen.activities
+            .insert("a".to_owned(), Seen { wait: None, flow });
+        record.latch(&seen, &policy, at(NOW));
+        // Somebody set it, or not: it is OK again at the next evaluation.
+        set(&mut record, &alarm, Level::Ok);
+        assert_eq!(record.starved.contains_key("a"), latched, "{name}");
+    }
+}
+
+#[test]
 fn reasons_name_their_numbers() {
     let hold = Hold::Unknown {
         activity: "a".into(),
@@ -212,7 +256,7 @@ fn the_core_names_no_runtime_no_aws_and_no_cluster() {
         .map(|entry| entry.expect("an entry").path())
         .filter(|path| !path.ends_with("tests"))
         .collect();
-    files.extend(["fold.rs", "record.rs", "time.rs"].map(|name| folder.join(name)));
+    files.extend(["levels.rs", "record.rs", "time.rs"].map(|name| folder.join(name)));
     assert!(files.len() > 5, "{files:?}");
     for file in files {
         let text = std::fs::read_to_string(&file).expect("a source file");

@@ -36,7 +36,8 @@ impl Mode {
             Self::Procedure => "warehouse: main, commit: procedure",
             Self::OneByOne => "warehouse: files",
         };
-        format!("{how}, notify: {{topic: \"{}\"}}", notices.topic)
+        let notify = format!("notify: {{topic: \"{}\"}}", notices.topic);
+        format!("{how}, {notify}, on_failed: succeed")
     }
 
     fn name(self) -> String {

@@ -151,7 +151,11 @@ impl World {
         }
         let url = format!("{}/_stepfleet/clock", self.endpoint);
         let body = json!({"advance": by, "step": "10s"}).to_string();
-        let request = http::Request::post(url).body(Full::from(body));
+        let mut request = http::Request::post(url);
+        if let Ok(token) = std::fs::read_to_string(self.dir.path().join("control-token")) {
+            request = request.header("authorization", format!("Bearer {}", token.trim()));
+        }
+        let request = request.body(Full::from(body));
         let answer = http().request(request.expect("a request")).await;
         assert_eq!(answer.expect("an answer").status(), 200);
     }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use aws_sdk_redshiftdata::types::{Field, StatusString};
-use nix::unistd::Pid;
 
 use super::{DATABASE, WORKGROUP, World};
 use crate::process::until;
@@ -19,21 +18,21 @@ impl World {
         if self.is_shared() {
             return false;
         }
-        let role = format!("loader_{}", Pid::this());
-        let make = format!("CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'e2e'");
-        self.query(make).await;
-        let rows =
-            self.query("SELECT inet_server_port(), current_database()::varchar(63)".to_owned());
-        let rows = rows.await;
-        let [Field::LongValue(port), Field::StringValue(database)] = &rows[..] else {
-            panic!("{rows:?}");
-        };
+        // Statements run as somebody who makes no roles: the loader is the same one.
+        let file = self.dir().join("postgres.url");
+        let url = std::fs::read_to_string(file).expect("where statements log in");
+        let url: http::Uri = url.trim().parse().expect("a URL");
+        let login = url.authority().expect("a login").as_str();
+        let (login, _) = login.rsplit_once('@').expect("a login");
+        let (role, password) = login.split_once(':').expect("a password");
+        let port = url.port_u16().expect("a port");
+        let database = url.path().trim_start_matches('/');
         let address = format!("127.0.0.1:{port}");
         self.warehouses = format!(
             "  files: {{postgres: \"{address}\", user: {role}, password_env: E2E_PASSWORD, database: {database}}}\n"
         );
         self.environment
-            .insert("E2E_PASSWORD".to_owned(), "e2e".to_owned());
+            .insert("E2E_PASSWORD".to_owned(), password.to_owned());
         self.postgres = Some(address);
         true
     }

@@ -13,6 +13,7 @@ use super::leftovers::Register;
 use super::pod::Pod;
 use super::resource::{Key, PODS};
 use super::store::Store;
+use super::{ClusterOptions, PodUser};
 
 /// How many ports are tried before there is none.
 const TRIES: usize = 64;
@@ -23,6 +24,7 @@ pub(crate) struct Settings {
     pub(crate) store: Arc<Store>,
     pub(crate) dir: PathBuf,
     pub(crate) env: Vec<(String, String)>,
+    pub(crate) user: Option<PodUser>,
     pub(crate) register: Register,
     ports: Mutex<HashSet<u16>>,
 }
@@ -68,10 +70,12 @@ pub(crate) async fn run(settings: Arc<Settings>, stopping: CancellationToken) {
 // === impl Settings ===
 
 impl Settings {
-    pub(crate) fn new(store: Arc<Store>, dir: PathBuf, env: Vec<(String, String)>) -> Self {
+    pub(crate) fn new(store: Arc<Store>, options: ClusterOptions) -> Self {
+        let ClusterOptions { dir, env, user, .. } = options;
         Self {
             store,
             env,
+            user,
             register: Register::new(dir.join("pods.json")),
             dir,
             ports: Mutex::default(),

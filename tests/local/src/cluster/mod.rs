@@ -16,6 +16,7 @@ mod selector;
 mod shape;
 mod status;
 mod store;
+mod user;
 mod watch;
 mod write;
 
@@ -36,6 +37,7 @@ use machine::Settings;
 use programs::Program;
 use resource::{DEPLOYMENTS, Key, PODS};
 use store::Store;
+pub use user::{Access, PodUser};
 
 /// The namespace of what is made here.
 pub const NAMESPACE: &str = "default";
@@ -49,6 +51,8 @@ pub struct ClusterOptions {
     pub dir: PathBuf,
     /// Environment that each pod gets beside its own.
     pub env: Vec<(String, String)>,
+    /// Whom pods run as; none for who we are.
+    pub user: Option<PodUser>,
 }
 
 /// A Deployment of workers, in short.
@@ -105,9 +109,8 @@ impl Cluster {
     /// A cluster without objects. First of all it ends what a run before, in the
     /// same folder, left behind. Needs a tokio runtime.
     pub fn new(options: ClusterOptions) -> Arc<Self> {
-        let ClusterOptions { clock, dir, env } = options;
-        let store = Arc::new(Store::new(clock));
-        let settings = Arc::new(Settings::new(Arc::clone(&store), dir, env));
+        let store = Arc::new(Store::new(Arc::clone(&options.clock)));
+        let settings = Arc::new(Settings::new(Arc::clone(&store), options));
         let stopping = CancellationToken::new();
         let machine = tokio::spawn(machine::run(Arc::clone(&settings), stopping.clone()));
         Arc::new(Self {

@@ -109,7 +109,8 @@ impl Pod {
         let mut phase = "Pending";
         while self.deleted.borrow().is_none() {
             let started = Instant::now();
-            match spec.spawn(&self.settings.log_path(&self.key.name)) {
+            let log = self.settings.log_path(&self.key.name);
+            match spec.spawn(&log, self.settings.user.as_ref()) {
                 Ok(child) => {
                     phase = "Running";
                     match self.look_after(child, spec, port).await {

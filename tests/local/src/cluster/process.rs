@@ -12,6 +12,8 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
+use super::PodUser;
+
 /// What a pod gets of our own environment: what an image would bring. AWS's
 /// variables are not among them, so that a pod never leaves this machine by accident.
 const INHERITED: [&str; 8] = [
@@ -102,8 +104,9 @@ impl ContainerSpec {
         })
     }
 
-    /// Starts the process in a group of its own, so that a Ctrl-C reaches us and not it.
-    pub(crate) fn spawn(&self, log: &Path) -> io::Result<Child> {
+    /// Starts the process in a group of its own, so that a Ctrl-C reaches us and not it;
+    /// as `user`, if it is not to run as we do.
+    pub(crate) fn spawn(&self, log: &Path, user: Option<&PodUser>) -> io::Result<Child> {
         if let Some(dir) = log.parent() {
             std::fs::create_dir_all(dir)?;
         }
@@ -116,12 +119,19 @@ impl ContainerSpec {
                 let value = std::env::var_os(name)?;
                 Some((*name, value))
             }))
+            .envs(user.map(|user| ("HOME", &user.home)))
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .process_group(0)
             .kill_on_drop(true);
+        if let Some(user) = user {
+            // Ours may be closed to it.
+            command.env_remove("TMPDIR").current_dir("/");
+            // Our further groups are let go of with it.
+            command.uid(user.uid).gid(user.gid);
+        }
         if let Some(dir) = &self.dir {
             command.current_dir(dir);
         }

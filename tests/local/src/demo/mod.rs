@@ -47,6 +47,12 @@ pub struct Options {
     /// Where AWS and the status page listen
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: String,
+    /// Whom the workers run as, where this is started as root [default: nobody]
+    #[arg(long, value_name = "USER")]
+    pod_user: Option<String>,
+    /// Let others reach this, where --listen is more than loopback
+    #[arg(long)]
+    allow_remote: bool,
     /// Leave everything running after the summary, until Ctrl-C
     #[arg(long)]
     keep: bool,

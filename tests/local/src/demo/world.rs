@@ -77,6 +77,8 @@ impl World {
         };
         let mut local_options = LocalOptions::new(dir.clone());
         local_options.listen.clone_from(&options.listen);
+        local_options.allow_remote = options.allow_remote;
+        local_options.pod_user.clone_from(&options.pod_user);
         local_options.cluster_listen = "127.0.0.1:0".to_owned();
         local_options.catalogues = vec![path.clone()];
         local_options.allow_short_periods = true;

@@ -1,7 +1,7 @@
 //! The process at the other end of a connection, found in `/proc`.
 //!
-//! Only on this machine's loopback, only of the user that this runs as, and
-//! never this process itself.
+//! Only on this machine's loopback, only a process of the user that this runs
+//! as, or one that was started here as somebody else, and never this one itself.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -82,7 +82,7 @@ fn address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
 }
 
-/// The processes of this user that have the socket open.
+/// The processes of this user, and those that were started here, that have the socket open.
 fn holders(inode: &str) -> Result<Vec<u32>, String> {
     let socket = format!("socket:[{inode}]");
     let socket = Path::new(&socket);
@@ -90,7 +90,8 @@ fn holders(inode: &str) -> Result<Vec<u32>, String> {
     let processes = fs::read_dir("/proc").map_err(|error| format!("/proc: {error}"))?;
     let pids = processes.flatten().filter_map(|entry| {
         let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-        (entry.metadata().ok()?.uid() == ours).then_some(pid)
+        let own = entry.metadata().ok()?.uid() == ours;
+        (own || parent(pid) == Some(std::process::id())).then_some(pid)
     });
     let has = |pid: &u32| {
         // One that ends meanwhile has nothing any more.
@@ -103,6 +104,13 @@ fn holders(inode: &str) -> Result<Vec<u32>, String> {
         links.any(|link| link == socket)
     };
     Ok(pids.filter(has).collect())
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may hold anything: the fields are counted after it.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(1)?.parse().ok()
 }
 
 #[cfg(test)]

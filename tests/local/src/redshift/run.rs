@@ -219,12 +219,12 @@ async fn load(
 }
 
 /// The history is no part of the transaction, as in Redshift.
-async fn record_apart(
+pub(super) async fn record_apart(
     place: &Place<'_>,
     record: &Record<'_>,
     outcome: &Result<copy::Loaded, copy::LoadError>,
 ) {
-    let recorded = match place.warehouse.connection().await {
+    let recorded = match place.warehouse.machinery().await {
         Ok(client) => copy::record(&client, record, outcome)
             .await
             .map_err(|error| reason(&error)),

@@ -4,8 +4,11 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use s3s::dto::Range;
+
+/// The largest body of one request. It is held in memory: AWS's 5 GiB would not be.
+const LARGEST: usize = 2 * 1024 * 1024 * 1024;
 
 const SIGNATURE_HEADERS: [&str; 5] = [
     "x-amz-security-token",
@@ -28,8 +31,18 @@ pub(super) fn is_for(headers: &HeaderMap, account: &str) -> bool {
 /// The request without its signature, its body without `aws-chunked` framing.
 pub(super) async fn prepare(request: Request<Body>) -> Result<Request<s3s::Body>, String> {
     let (mut parts, body) = request.into_parts();
-    let body = body.collect().await;
-    let mut body = body.map_err(|error| error.to_string())?.to_bytes();
+    let told = parts.headers.get(CONTENT_LENGTH);
+    let told = told.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if told.is_some_and(|length| length > LARGEST) {
+        // Before any of it is read.
+        return Err(too_large());
+    }
+    let body = Limited::new(body, LARGEST).collect().await;
+    let body = body.map_err(|error| match error.is::<LengthLimitError>() {
+        true => too_large(),
+        false => error.to_string(),
+    });
+    let mut body = body?.to_bytes();
     if is_chunked(&parts.headers) {
         let (plain, checksums) = unframe(body)?;
         body = plain;
@@ -51,6 +64,13 @@ pub(super) async fn prepare(request: Request<Body>) -> Result<Request<s3s::Body>
         .headers
         .insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     Ok(Request::from_parts(parts, s3s::Body::from(body)))
+}
+
+fn too_large() -> String {
+    format!(
+        "the body is larger than {LARGEST} bytes, which is all that stepfleet-local takes in one \
+         request: upload it in parts"
+    )
 }
 
 fn is_chunked(headers: &HeaderMap) -> bool {
@@ -154,6 +174,17 @@ mod tests {
             let got = got.map(|(got, _)| got);
             assert_eq!(got.as_deref(), plain, "{framed:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn no_body_is_held_that_is_larger_than_that() {
+        let told = |length: usize| {
+            let request = Request::put("/b/k").header(CONTENT_LENGTH, length);
+            prepare(request.body(Body::empty()).unwrap())
+        };
+        assert!(told(0).await.is_ok());
+        let said = told(LARGEST + 1).await.unwrap_err();
+        assert!(said.contains("upload it in parts"), "{said}");
     }
 
     #[test]

@@ -44,6 +44,17 @@ pub enum StartError {
          cargo build --release -p stepfleet-etl-worker", .0.display()
     )]
     NoWorker(PathBuf),
+    /// What pods run cannot be read by whom they run as.
+    #[error(
+        "{}: pods, which run as another user, cannot have it: {source}; give --pod-user NAME of \
+         who can read it", path.display()
+    )]
+    PodFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// Something of the catalogue cannot be made.
     #[error("cannot make {what}: {message}")]
     Setup {
@@ -84,6 +95,7 @@ impl StartError {
             | Self::InUse(_)
             | Self::Certificate(_)
             | Self::NoWorker(_)
+            | Self::PodFile { .. }
             | Self::Setup { .. }
             | Self::Warehouse(_) => false,
         }

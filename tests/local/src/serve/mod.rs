@@ -3,6 +3,7 @@
 mod error;
 mod integrations;
 mod options;
+mod pods;
 mod setup;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use axum::Router;
 use axum::body::Body;
 use stepfleet_activity::Catalogue;
 use stepfleet_activity::catalogue::{self, ReadOptions};
@@ -22,12 +22,13 @@ use tokio::task::JoinSet;
 use crate::Context;
 use crate::cloudwatch::CloudWatch;
 use crate::cluster::{Cluster, ClusterOptions};
+use crate::door::{self, Hosts, Token, port};
 use crate::faults::{self, Faults};
 use crate::page::{self, Board, sampler};
 use crate::redshift::{DataApi, Warehouse, WarehouseOptions};
 use crate::s3::S3;
 use crate::secrets::Secrets;
-use crate::server::{self, Absent, HttpService, JsonService, Services, Wire, Wires};
+use crate::server::{self, Absent, HttpService, JsonService, Services};
 use crate::sfn::StepFunctions;
 use crate::sns::Sns;
 use crate::sqs::Sqs;
@@ -35,6 +36,7 @@ use crate::timers;
 
 pub use error::StartError;
 pub use options::{LocalOptions, WarehouseOption};
+use pods::Workers;
 
 /// The account that is pretended unless another is told.
 pub const ACCOUNT: &str = "123456789012";
@@ -72,7 +74,11 @@ pub struct Local {
     /// Where the KUBECONFIG is.
     pub kubeconfig: PathBuf,
     decisions_url: Arc<Mutex<Option<String>>>,
+    /// Who shows it may change faults and clock; none for everybody who is let in.
+    control: Option<Token>,
     tasks: JoinSet<()>,
+    /// What pods run.
+    workers: Workers,
     /// Held as long as the folder is ours.
     _lock: File,
 }
@@ -81,6 +87,8 @@ pub struct Local {
 struct Ports {
     aws: (TcpListener, String),
     cluster: (TcpListener, String),
+    /// What both are called.
+    hosts: Hosts,
 }
 
 // === impl Local ===
@@ -92,19 +100,20 @@ impl Local {
     /// What is in the way, and what to do about it. Nothing is left running.
     pub async fn start(options: LocalOptions) -> Result<Self, StartError> {
         let catalogue = read_catalogue(&options)?;
-        let plan = match &catalogue {
-            Some(catalogue) => Some((catalogue, setup::worker(&options)?)),
-            None => None,
-        };
+        let workers = Workers::prepare(&options)?;
         let faults = read_faults(&options)?;
+        let control = options.control()?;
         let lock = take_dir(&options.dir)?;
         let ports = Ports {
             aws: bind("--listen", &options.listen).await?,
             cluster: bind("--cluster-listen", &options.cluster_listen).await?,
+            hosts: options.hosts()?,
         };
         let base_url = options.base_url(&ports.aws.1)?;
         let endpoint = options.endpoint(base_url)?.to_owned();
         let context = options.context(catalogue.as_ref(), base_url);
+        door::keep(&context.dir, control.as_ref())
+            .map_err(|error| StartError::dir(&context.dir, error))?;
         let sqs = Arc::new(Sqs::new(context.clone()));
         let sns = Arc::new(Sns::new(context.clone(), Arc::clone(&sqs))?);
         let cloudwatch = Arc::new(CloudWatch::new(context.clone(), Arc::clone(&sns) as _));
@@ -117,7 +126,8 @@ impl Local {
         let cluster = Cluster::new(ClusterOptions {
             clock: Arc::clone(&context.clock),
             dir: context.dir.clone(),
-            env: (environment(&context, &endpoint, &kubeconfig).into_iter()).collect(),
+            env: pod_environment(environment(&context, &endpoint, &kubeconfig)),
+            user: workers.user.clone(),
         });
         cluster
             .write_kubeconfig(&ports.cluster.1)
@@ -146,12 +156,14 @@ impl Local {
             endpoint,
             kubeconfig,
             decisions_url: Arc::default(),
+            control,
             tasks: JoinSet::new(),
+            workers,
             _lock: lock,
         };
         local.serve(ports, catalogue.as_ref());
-        if let Some((catalogue, worker)) = plan {
-            setup::make(&local, catalogue, (&options, worker.as_deref())).await?;
+        if let Some(catalogue) = &catalogue {
+            setup::make(&local, catalogue, &options).await?;
         }
         Ok(local)
     }
@@ -168,14 +180,20 @@ impl Local {
             redshift: Arc::clone(&self.redshift),
             faults: self.faults.clone(),
         };
+        let control = timers::control::router(self.context.clone())
+            .merge(faults::control::router(self.faults.clone()));
         // The page's own paths go before the port's, which takes all that is left.
         let aws = page::router(self.board.clone(), Arc::clone(&self.sfn))
-            .merge(timers::control::router(self.context.clone()))
-            .merge(faults::control::router(self.faults.clone()))
+            .merge(door::guard(control, self.control.as_ref()))
             .fallback_service(server::router(services));
-        self.tasks.spawn(answer(ports.aws.0, aws));
+        let Ports {
+            aws: (listener, _),
+            cluster,
+            hosts,
+        } = ports;
+        self.tasks.spawn(port::serve(listener, aws, hosts.clone()));
         self.tasks
-            .spawn(answer(ports.cluster.0, self.cluster.router()));
+            .spawn(port::serve(cluster.0, self.cluster.router(), hosts));
         self.tasks.spawn(Arc::clone(&self.cloudwatch).run());
         let sources = sampler::Sources {
             clock: Arc::clone(&self.context.clock),
@@ -203,6 +221,11 @@ impl Local {
             .into_iter()
             .map(|(name, value)| format!("export {name}='{}'\n", value.replace('\'', r"'\''")))
             .collect()
+    }
+
+    /// The file with the word that changes faults and clock, where one is asked for.
+    pub fn control_token_file(&self) -> Option<PathBuf> {
+        self.control.as_ref().map(|_| door::file(&self.context.dir))
     }
 
     /// Shows the decisions that an autoscaler says at this URL on the status page.
@@ -234,14 +257,6 @@ impl HttpService for Buckets {
     }
 }
 
-async fn answer(listener: TcpListener, router: Router) {
-    // It ends when it is aborted: it never gives up a port by itself.
-    let router = router.into_make_service_with_connect_info::<Wire>();
-    if let Err(error) = axum::serve(Wires(listener), router).await {
-        tracing::error!(%error, "a port is no longer served");
-    }
-}
-
 fn environment(context: &Context, endpoint: &str, kubeconfig: &Path) -> BTreeMap<String, String> {
     [
         ("AWS_ENDPOINT_URL", endpoint),
@@ -254,6 +269,12 @@ fn environment(context: &Context, endpoint: &str, kubeconfig: &Path) -> BTreeMap
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .collect()
+}
+
+/// The same for pods, which do not speak to the cluster.
+fn pod_environment(mut all: BTreeMap<String, String>) -> Vec<(String, String)> {
+    all.remove("KUBECONFIG");
+    all.into_iter().collect()
 }
 
 fn read_faults(options: &LocalOptions) -> Result<Faults, StartError> {

@@ -1,13 +1,16 @@
 //! What a run is made of.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use stepfleet_activity::catalogue::Delivery;
 use stepfleet_activity::{Catalogue, Clock, SystemClock};
 
 use super::{ACCOUNT, REGION, StartError};
 use crate::Context;
+use crate::door::{Hosts, Token};
 use crate::timers::{Shifted, Timers};
 
 /// What a run is made of.
@@ -17,6 +20,12 @@ pub struct LocalOptions {
     pub listen: String,
     /// Where the Kubernetes API listens; port 0 for a free one.
     pub cluster_listen: String,
+    /// Listens beyond loopback, if that is what the addresses say.
+    pub allow_remote: bool,
+    /// The names that others call this by, beside loopback's and what is advertised.
+    pub allowed_hosts: Vec<String>,
+    /// What to show to change faults and clock; beyond loopback there is always one.
+    pub control_token: Option<Token>,
     /// Where everything is kept.
     pub dir: PathBuf,
     /// Where others reach AWS, like `http://172.17.0.1:4566`; none for what it listens on.
@@ -36,6 +45,8 @@ pub struct LocalOptions {
     pub postgres: Option<Vec<PathBuf>>,
     /// The binary that pods run; none for the `etl-worker` beside our own.
     pub worker: Option<PathBuf>,
+    /// Whom pods run as, by name or number; none for who we are, and `nobody` where that is root.
+    pub pod_user: Option<String>,
     /// How long each statement takes at least.
     pub statement_latency: Duration,
     /// The length of a datapoint of `AWS/States`.
@@ -71,6 +82,9 @@ impl LocalOptions {
         Self {
             listen: "127.0.0.1:0".to_owned(),
             cluster_listen: "127.0.0.1:0".to_owned(),
+            allow_remote: false,
+            allowed_hosts: Vec::new(),
+            control_token: None,
             dir: std::path::absolute(&dir).unwrap_or(dir),
             advertise: None,
             aws_endpoint: None,
@@ -80,6 +94,7 @@ impl LocalOptions {
             warehouse: WarehouseOption::Own,
             postgres: None,
             worker: None,
+            pod_user: None,
             statement_latency: Duration::ZERO,
             metric_resolution: Duration::from_secs(60),
             metric_delay: Duration::from_secs(30),
@@ -88,6 +103,45 @@ impl LocalOptions {
             faults: None,
             clock: Arc::new(SystemClock),
         }
+    }
+
+    /// What is to be shown to change faults and clock.
+    ///
+    /// # Errors
+    /// If others could reach a port and nobody said that they may.
+    pub(super) fn control(&self) -> Result<Option<Token>, StartError> {
+        let ports = [
+            ("--listen", &self.listen),
+            ("--cluster-listen", &self.cluster_listen),
+        ];
+        let mut remote = false;
+        for (flag, address) in ports {
+            let parsed = address.parse::<SocketAddr>();
+            if parsed.is_ok_and(|address| !address.ip().to_canonical().is_loopback()) {
+                if !self.allow_remote {
+                    return Err(StartError::Usage(format!(
+                        "{flag} {address}: others reach that, and who reaches it has all that is \
+                         here; allowed are 127.0.0.1 and ::1, or give --allow-remote on a \
+                         network that is yours"
+                    )));
+                }
+                remote = true;
+            }
+        }
+        let random = || remote.then(Token::random);
+        Ok(self.control_token.clone().or_else(random))
+    }
+
+    /// What the ports are called.
+    pub(super) fn hosts(&self) -> Result<Hosts, StartError> {
+        let mut hosts = Hosts::new(&self.allowed_hosts)
+            .map_err(|why| StartError::Usage(format!("--allow-host: {why}")))?;
+        let advertised = self.advertise.as_deref().and_then(|url| url.parse().ok());
+        let advertised: Option<http::Uri> = advertised;
+        if let Some(host) = advertised.as_ref().and_then(http::Uri::host) {
+            hosts.add(host);
+        }
+        Ok(hosts)
     }
 
     /// Whether the catalogue and these go together.
@@ -105,6 +159,13 @@ impl LocalOptions {
             }
         }
         let own = self.aws_endpoint.is_none();
+        if own && catalogue.signals.delivery == Delivery::EventBridge {
+            return Err(StartError::Usage(
+                "signals.delivery: found `eventbridge`, which stepfleet-local does not have; \
+                 allowed here are `sns` and `raw`"
+                    .to_owned(),
+            ));
+        }
         if own && catalogue.signals.period < self.metric_resolution {
             let period = humantime::format_duration(catalogue.signals.period);
             return Err(StartError::Usage(format!(

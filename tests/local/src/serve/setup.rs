@@ -1,12 +1,12 @@
 //! Makes what a catalogue says: activities, topic, queues, alarms, Deployments.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 use stepfleet_activity::Catalogue;
 use stepfleet_activity::alarm::{self, AlarmSpec, Metric, Watched};
-use stepfleet_activity::catalogue::Deployment;
+use stepfleet_activity::catalogue::{Delivery, Deployment};
 use stepfleet_activity::signals::SignalPath;
 
 use super::{Local, LocalOptions, StartError};
@@ -19,13 +19,13 @@ const WAREHOUSE_SECRET: &str = r#"{"username": "local", "password": "local"}"#;
 pub(super) async fn make(
     local: &Local,
     catalogue: &Catalogue,
-    (options, worker): (&LocalOptions, Option<&Path>),
+    options: &LocalOptions,
 ) -> Result<(), StartError> {
     if options.aws_endpoint.is_none() {
         aws(local, catalogue).await?;
     }
-    match worker {
-        Some(worker) => deployments(local, catalogue, (options, worker)),
+    match &local.workers.program {
+        Some(program) => deployments(local, catalogue, (options, program)),
         None => Ok(()),
     }
 }
@@ -69,10 +69,16 @@ async fn signals(local: &Local, catalogue: &Catalogue) -> Result<String, StartEr
         let made = local.sqs.call("CreateQueue", body).await;
         made.map_err(StartError::setup(format!("queue {queue}")))?;
     }
+    let raw = catalogue.signals.delivery == Delivery::Raw;
     let subscription = [
         ("TopicArn", path.topic.as_str()),
         ("Protocol", "sqs"),
         ("Endpoint", &path.queue),
+        ("Attributes.entry.1.key", "RawMessageDelivery"),
+        (
+            "Attributes.entry.1.value",
+            if raw { "true" } else { "false" },
+        ),
     ];
     // AWS's default is version 1, over SHA-1.
     let topic_input = [
@@ -152,8 +158,7 @@ fn deployments(
     (options, worker): (&LocalOptions, &Path),
 ) -> Result<(), StartError> {
     let mut files = Vec::new();
-    for path in &options.catalogues {
-        let path = std::path::absolute(path).map_err(|error| StartError::dir(path, error))?;
+    for path in &local.workers.catalogues {
         files.extend(["--catalogue".to_owned(), path.display().to_string()]);
     }
     for deployment in catalogue.deployments.values() {
@@ -193,22 +198,4 @@ fn activities<'a>(
     let all = catalogue.activities.values();
     all.filter(|activity| activity.deployment == deployment.name)
         .map(|activity| activity.name.as_str())
-}
-
-/// The worker's binary: looked for before anything is started, where pods run it.
-pub(super) fn worker(options: &LocalOptions) -> Result<Option<PathBuf>, StartError> {
-    if !options.deployments {
-        return Ok(None);
-    }
-    let beside = || {
-        let name = format!("etl-worker{}", std::env::consts::EXE_SUFFIX);
-        let own = std::env::current_exe().unwrap_or_default();
-        own.with_file_name(name)
-    };
-    let path = options.worker.clone().unwrap_or_else(beside);
-    if path.exists() {
-        Ok(Some(path))
-    } else {
-        Err(StartError::NoWorker(path))
-    }
 }

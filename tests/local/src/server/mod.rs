@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 pub use self::hooks::{Absent, HttpService, JsonService};
 pub(crate) use self::query::scope as query_scope;
-pub(crate) use self::wire::{Wire, Wires};
+pub(crate) use self::wire::{Line, Wire};
 
 use axum::Router;
 use axum::body::{Body, Bytes};

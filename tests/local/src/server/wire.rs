@@ -1,4 +1,4 @@
-//! The connections of the port: who is at the other end, and how to hang up.
+//! The connections of a port: who is at the other end, and how to hang up.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,10 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 /// A connection, as its requests see it.
 #[derive(Debug, Clone)]
@@ -21,9 +19,6 @@ pub(crate) struct Wire {
     pub(crate) local: SocketAddr,
     cut: Arc<AtomicBool>,
 }
-
-/// Accepts connections that can be cut.
-pub(crate) struct Wires(pub(crate) TcpListener);
 
 /// A connection that can be cut: nothing is written to it any more.
 pub(crate) struct Line {
@@ -48,35 +43,17 @@ impl Wire {
     }
 }
 
-impl Connected<IncomingStream<'_, Wires>> for Wire {
-    fn connect_info(stream: IncomingStream<'_, Wires>) -> Self {
-        stream.remote_addr().clone()
-    }
-}
-
-// === impl Wires ===
-
-impl Listener for Wires {
-    type Io = Line;
-    type Addr = Wire;
-
-    async fn accept(&mut self) -> (Line, Wire) {
-        let (stream, peer) = Listener::accept(&mut self.0).await;
-        // One that is gone already has no address; nothing will be asked on it.
-        let wire = Wire::new(peer, stream.local_addr().unwrap_or(peer));
-        let cut = Arc::clone(&wire.cut);
-        (Line { stream, cut }, wire)
-    }
-
-    fn local_addr(&self) -> io::Result<Wire> {
-        let local = self.0.local_addr()?;
-        Ok(Wire::new(local, local))
-    }
-}
-
 // === impl Line ===
 
 impl Line {
+    /// A connection from `peer`, and how its requests see it.
+    pub(crate) fn new(stream: TcpStream, peer: SocketAddr) -> (Self, Wire) {
+        // One that is gone already has no address; nothing will be asked on it.
+        let wire = Wire::new(peer, stream.local_addr().unwrap_or(peer));
+        let cut = Arc::clone(&wire.cut);
+        (Self { stream, cut }, wire)
+    }
+
     fn whole(&self) -> io::Result<()> {
         if self.cut.load(Ordering::Relaxed) {
             return Err(io::Error::new(

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::LARGEST;
 use super::definition::{Batcher, Definition, Map, Number, State};
+use super::digits;
 use super::execution::Run;
 use super::failure::Failure;
 use super::progress::{Place, Progress};
@@ -209,10 +210,10 @@ impl Run {
             Some(common) => json!({"BatchInput": common, "Items": items}),
             None => json!({"Items": items}),
         };
-        let empty = batch(Vec::new()).to_string().len();
+        let empty = digits::write(&batch(Vec::new())).len();
         let (mut batches, mut open, mut size) = (Vec::new(), Vec::new(), empty);
         for item in items {
-            let bytes = item.to_string().len();
+            let bytes = digits::write(&item).len();
             // A comma stands before all but the first.
             if !open.is_empty() && (open.len() == most_items || size + bytes + 1 > most_bytes) {
                 batches.push(batch(std::mem::take(&mut open)));

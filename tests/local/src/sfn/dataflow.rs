@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::LARGEST;
 use super::choice;
 use super::definition::{Fail, Number, Pass, Rule, Text, Until};
+use super::digits;
 use super::execution::Run;
 use super::failure::Failure;
 use super::path::{Path, Scope};
@@ -121,7 +122,10 @@ impl Run {
             Some(Text::Literal(text)) => Ok(Some(text.clone())),
             Some(Text::Expression(expression)) => match expression.evaluate(self.scope(input))? {
                 Value::String(text) => Ok(Some(text)),
-                other => Err(Failure::runtime(format!("{other} is no string"))),
+                other => Err(Failure::runtime(format!(
+                    "{} is no string",
+                    digits::write(&other)
+                ))),
             },
         };
         match (text(&fail.error), text(&fail.cause)) {
@@ -142,7 +146,7 @@ pub(super) fn merge(path: Option<&Path>, mut raw: Value, result: Value) -> Resul
 
 /// The text of what a state takes or gives, if it is not too long.
 pub(super) fn sized(value: &Value, state: &str) -> Result<String, Failure> {
-    let text = value.to_string();
+    let text = digits::write(value);
     if text.len() <= LARGEST {
         return Ok(text);
     }

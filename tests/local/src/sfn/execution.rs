@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::StepFunctions;
 use super::dataflow::sized;
 use super::definition::{Definition, Kind, State, Then};
+use super::digits;
 use super::end::End;
 use super::failure::Failure;
 use super::history::{Event, iso};
@@ -47,7 +48,7 @@ pub(super) async fn run(mut run: Run, input: Value) {
     };
     let end = match driven {
         Err(_) => End::TimedOut,
-        Ok(Ok(output)) => End::Succeeded(output.to_string()),
+        Ok(Ok(output)) => End::Succeeded(digits::write(&output)),
         Ok(Err(failure)) => End::Failed(failure),
     };
     run.service.end((&run.arn, run.round), end);
@@ -133,7 +134,7 @@ impl Run {
         self.context["State"] =
             json!({"Name": &*state.name, "EnteredTime": entered, "RetryCount": 0});
         let event = self.event(state.events().entered);
-        let details = json!({"name": &*state.name, "input": data.to_string()});
+        let details = json!({"name": &*state.name, "input": digits::write(data)});
         self.log(event.with("stateEnteredEventDetails", &details));
         if self.last == 0 {
             return Err(Failure::runtime("The execution has ended"));

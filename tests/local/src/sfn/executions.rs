@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use super::StepFunctions;
+use super::digits;
 use super::end::End;
 use super::execution::{self, Run};
 use super::failure::Failure;
@@ -237,7 +238,7 @@ impl StepFunctions {
     pub(super) fn entered(&self, arn: &str, event: usize) -> Option<(String, Value, Timestamp)> {
         let state = self.lock();
         let event = state.event(arn, event)?;
-        let input = serde_json::from_str(&event.text("input")?).ok()?;
+        let input = digits::read(&event.text("input")?).ok()?;
         Some((event.text("name")?, input, event.at()))
     }
 
@@ -245,7 +246,7 @@ impl StepFunctions {
     pub(super) fn left_with(&self, arn: &str, event: usize) -> Option<Value> {
         let state = self.lock();
         let output = state.event(arn, event)?.text("output")?;
-        serde_json::from_str(&output).ok()
+        digits::read(&output).ok()
     }
 }
 

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::LARGEST;
+use super::{LARGEST, digits};
 use crate::AwsError;
 
 /// A page's place in its list.
@@ -180,7 +180,7 @@ pub(crate) fn check_arn(arn: &str, kind: &str) -> Result<(), AwsError> {
 /// `ValidationException` over the limit, `code` where it is not JSON.
 pub(crate) fn check_json(member: &str, text: &str, code: &'static str) -> Result<Value, AwsError> {
     check_size(member, text.len(), LARGEST)?;
-    serde_json::from_str(text)
+    digits::read(text)
         .map_err(|error| AwsError::new(code, format!("the {member} is not JSON: {error}")))
 }
 

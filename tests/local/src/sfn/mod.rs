@@ -9,6 +9,7 @@ mod branches;
 mod choice;
 mod dataflow;
 mod definition;
+mod digits;
 mod end;
 mod execution;
 mod executions;

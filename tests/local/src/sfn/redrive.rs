@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::digits;
 use super::end::End;
 use super::execution::{self, Run};
 use super::executions::Execution;
@@ -74,7 +75,7 @@ impl StepFunctions {
     }
 
     fn run_again(self: &Arc<Self>, arn: &Arc<str>, execution: &Execution) -> Run {
-        let input: Value = serde_json::from_str(&execution.input).unwrap_or_default();
+        let input: Value = digits::read(&execution.input).unwrap_or_default();
         let ids = (&*execution.machine, arn, execution.name.as_str());
         let mut run = Run::new(self, &execution.revision, ids, (&input, execution.started));
         run.progress = Arc::clone(&execution.progress);

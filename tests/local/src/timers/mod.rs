@@ -68,9 +68,15 @@ impl Timers {
         }
     }
 
+    /// The moment after a span, or one so far away that nobody comes to it: a
+    /// span that somebody chose may be longer than a clock can be moved on by.
+    pub fn after(&self, span: Duration) -> Instant {
+        self.now() + span.min(2 * FURTHEST)
+    }
+
     /// Waits for a span from now.
     pub async fn sleep(&self, span: Duration) {
-        self.sleep_until(self.now() + span).await;
+        self.sleep_until(self.after(span)).await;
     }
 
     /// What a future gives, unless a moment comes first.
@@ -90,7 +96,7 @@ impl Timers {
     /// # Errors
     /// The span passed first.
     pub async fn timeout<F: Future>(&self, span: Duration, future: F) -> Result<F::Output, Lapsed> {
-        self.timeout_at(self.now() + span, future).await
+        self.timeout_at(self.after(span), future).await
     }
 }
 
@@ -184,6 +190,7 @@ mod tests {
         assert_eq!(timers.ahead(), FURTHEST);
         assert_eq!(timers.left(), Duration::ZERO);
         timers.sleep_until(Instant::now()).await;
+        assert!(poll!(pin!(timers.sleep(Duration::MAX))).is_pending());
     }
 
     /// A wait that goes by tokio's own time would not see that time is moved.

@@ -37,6 +37,7 @@ async fn start_in(dir: tempfile::TempDir) -> Running {
         clock: Arc::new(SystemClock),
         dir: dir.path().to_owned(),
         env: vec![("GIVEN".into(), "given".into())],
+        user: None,
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

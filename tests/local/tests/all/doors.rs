@@ -1,10 +1,14 @@
 //! Who may speak at the ports, and what may be asked of the machine behind them.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
+use stepfleet_local::door::Token;
 
 use crate::aws::{self, Aws, send};
+use crate::program::Program;
 
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
 const PODS: &str = "/api/v1/namespaces/default/pods";
@@ -178,5 +182,141 @@ async fn no_request_of_a_strange_form_breaks_the_cluster() {
         }
         let (status, said) = send(request.unwrap()).await;
         assert_eq!(status, want, "{what}: {said}");
+    }
+}
+
+/// Whatever port it opens: one that is not known here fails this.
+#[tokio::test]
+async fn no_port_is_open_to_a_page_or_to_another_name() {
+    let program = Program::start();
+    let (own, children) = program.ports();
+    let url = program.export("AWS_ENDPOINT_URL");
+    let (cluster, token) = program.cluster();
+    let port = |url: &str| url.rsplit_once(':').unwrap().1.parse::<u16>().unwrap();
+    assert_eq!(own, BTreeSet::from([port(&url), port(&cluster)]));
+
+    let strange = [
+        ("host", "rebound.example:4566".to_owned()),
+        ("host", "localhost.evil.example".to_owned()),
+        ("origin", "http://evil.example".to_owned()),
+        ("origin", "null".to_owned()),
+        ("origin", "http://localhost:3000".to_owned()),
+        ("sec-fetch-site", "cross-site".to_owned()),
+        ("sec-fetch-site", "same-site".to_owned()),
+    ];
+    let calls = [
+        ("GET", "/"),
+        ("POST", "/"),
+        ("GET", "/_stepfleet/"),
+        ("GET", "/_stepfleet/status.json"),
+        ("GET", "/_stepfleet/clock"),
+        ("POST", "/_stepfleet/clock"),
+        ("PUT", "/_stepfleet/faults"),
+        ("DELETE", "/_stepfleet/faults"),
+        ("PUT", "/bucket/key"),
+        ("OPTIONS", "/bucket/key"),
+        ("POST", DEPLOYMENTS),
+        ("GET", "/version"),
+    ];
+    for at in own {
+        let url = format!("http://127.0.0.1:{at}");
+        let names = [
+            "127.0.0.1",
+            "localhost",
+            "bucket.localhost",
+            "b.s3.localhost",
+            "[::1]",
+        ];
+        for host in names {
+            let request = http::Request::get(format!("{url}/version"))
+                .header("host", format!("{host}:{at}"))
+                .header("origin", format!("http://{host}:{at}"))
+                .header("authorization", format!("Bearer {token}"));
+            let (status, said) = send(request.body(String::new()).unwrap()).await;
+            assert_ne!(status, 403, "{at} as {host}: {said}");
+        }
+        for (name, value) in &strange {
+            for (method, path) in calls {
+                let request = http::Request::builder()
+                    .method(method)
+                    .uri(format!("{url}{path}"))
+                    .header(*name, value)
+                    .header("authorization", format!("Bearer {token}"));
+                let (status, said) = send(request.body(String::new()).unwrap()).await;
+                let what = format!("{at} {method} {path} {name}: {value}");
+                assert_eq!(status, 403, "{what}: {said}");
+                assert!(
+                    said.to_lowercase().contains(name) && said.contains(value),
+                    "{what}: {said}"
+                );
+            }
+        }
+    }
+    // PostgreSQL's, which takes a password from everybody.
+    assert_eq!(children.len(), 1);
+    for at in children {
+        for user in ["stepfleet", "stepfleet_user", "postgres"] {
+            let url = format!("postgres://{user}:@127.0.0.1:{at}/postgres");
+            let refused = tokio_postgres::connect(&url, tokio_postgres::NoTls).await;
+            let said = format!("{:?}", refused.err().expect("a refusal"));
+            assert!(said.contains("password"), "{said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn others_change_faults_and_clock_with_the_token_alone() {
+    const CHOSEN: &str = "chosen-by-somebody";
+    let table = [
+        (false, None, None),
+        (true, None, Some("the file")),
+        (false, Some(CHOSEN), Some(CHOSEN)),
+        (true, Some(CHOSEN), Some(CHOSEN)),
+    ];
+    let plan = "seed: 1\nfaults: []\n";
+    for (remote, chosen, asked) in table {
+        let aws = aws::start(|options| {
+            if remote {
+                options.listen = "0.0.0.0:0".to_owned();
+                options.allow_remote = true;
+            }
+            options.control_token = chosen.map(|text| Token::chosen(text).unwrap());
+        })
+        .await;
+        let file = aws.local.context.dir.join("control-token");
+        assert_eq!(file.exists(), asked.is_some());
+        let mut tokens = vec![None, Some("Bearer wrong".to_owned())];
+        if asked.is_some() {
+            let mode = fs::metadata(&file).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{mode:o}");
+            let known = fs::read_to_string(&file).unwrap();
+            assert!(chosen.is_none_or(|chosen| chosen == known.trim()));
+            tokens.push(Some(format!("Bearer {}", known.trim())));
+        }
+        for (at, token) in tokens.iter().enumerate() {
+            let calls = [
+                ("GET", "/_stepfleet/clock", "", true),
+                ("GET", "/_stepfleet/faults", "", true),
+                ("GET", "/_stepfleet/", "", true),
+                ("POST", "/_stepfleet/clock", r#"{"advance": "1s"}"#, false),
+                ("PUT", "/_stepfleet/faults", plan, false),
+                ("DELETE", "/_stepfleet/faults", "", false),
+            ];
+            for (method, path, body, reads) in calls {
+                let url = format!("{}{path}", aws.local.context.base_url);
+                let mut request = http::Request::builder().method(method).uri(url);
+                if let Some(token) = token {
+                    request = request.header("authorization", token);
+                }
+                let (status, said) = send(request.body(body.to_owned()).unwrap()).await;
+                let let_in = reads || asked.is_none() || at == 2;
+                assert_eq!(status == 401, !let_in, "{method} {path} {token:?}: {said}");
+                assert!(!let_in || status < 300, "{method} {path}: {status} {said}");
+            }
+        }
+        // AWS's own is what it is for.
+        let sqs = aws_sdk_sqs::Client::new(&aws.config);
+        sqs.list_queues().send().await.unwrap();
+        aws.local.stop().await;
     }
 }

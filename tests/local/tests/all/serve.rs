@@ -10,19 +10,34 @@ use stepfleet_activity::alarm;
 use stepfleet_activity::catalogue::{self, ReadOptions};
 use stepfleet_local::serve::{Local, LocalOptions, StartError, WarehouseOption};
 
-use crate::aws::{self, until};
+use crate::aws::{self, Aws, until};
 
 fn example() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fleet.yaml")
 }
 
-/// A program that writes down how it was called, and waits.
+/// A program that says how it was called and by whom, and waits.
 fn worker(dir: &Path) -> PathBuf {
     let path = dir.join("worker");
-    let script = "#!/bin/sh\necho \"$AWS_ENDPOINT_URL $@\" > \"$0.called\"\nexec sleep 600\n";
+    let script = "#!/bin/sh\nid -u >&2\necho \"$AWS_ENDPOINT_URL $@\"\nexec sleep 600\n";
     fs::write(&path, script).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path
+}
+
+/// What the pods have said, once all of `lines` are there.
+async fn called(aws: &Aws, lines: usize) -> Vec<String> {
+    let logs = aws.local.context.dir.join("logs");
+    let mut said = Vec::new();
+    until("the worker is called", async || {
+        let files = fs::read_dir(&logs).into_iter().flatten().flatten();
+        let texts = files.map(|file| fs::read_to_string(file.path()).unwrap_or_default());
+        let all: String = texts.collect();
+        said = all.lines().map(str::to_owned).collect();
+        all.ends_with('\n') && said.len() >= lines
+    })
+    .await;
+    said
 }
 
 fn example_in(options: &mut LocalOptions, worker: PathBuf) {
@@ -94,14 +109,14 @@ async fn a_catalogue_is_made_as_it_says() {
     assert!(policy.contains("demo-signals-dead"), "{policy}");
 
     assert_eq!(aws.local.cluster.replicas("s3-load"), Some(1));
-    let called = worker.with_extension("called");
-    let said = async || fs::read_to_string(&called).is_ok_and(|text| text.ends_with('\n'));
-    until("the worker is called", said).await;
-    let said = fs::read_to_string(&called).unwrap();
+    let said = called(&aws, 2).await;
+    let own = nix::unistd::Uid::effective();
+    assert_eq!(said[0] == "0", false, "no pod is root: {said:?}");
+    assert!(own.is_root() || said[0] == own.to_string(), "{said:?}");
     let catalogue = fs::canonicalize(example()).unwrap();
-    let words: Vec<&str> = said.split_whitespace().collect();
+    let words: Vec<&str> = said[1].split_whitespace().collect();
     assert_eq!(words[0], aws.local.context.base_url);
-    assert_eq!(fs::canonicalize(words[2]).unwrap(), catalogue);
+    assert_eq!(fs::read(words[2]).unwrap(), fs::read(catalogue).unwrap());
     assert_eq!(
         words[3..6],
         ["--allow-short-periods", "--activity", "s3-load"]
@@ -115,17 +130,14 @@ async fn catalogues_are_laid_over_each_other_and_their_deployments_left_to_other
     let overlay = folder.path().join("overlay.yaml");
     let secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:main-AbCdEf";
     let text = format!("fleet: other\nwarehouses:\n  main:\n    secret: {secret}\n");
-    fs::write(&overlay, text).unwrap();
+    fs::write(&overlay, &text).unwrap();
     let worker = worker(folder.path());
     let pods = aws::start(|options| {
         example_in(options, worker.clone());
         options.catalogues.push(overlay.clone());
     })
     .await;
-    let called = worker.with_extension("called");
-    let said = async || fs::read_to_string(&called).is_ok_and(|text| text.ends_with('\n'));
-    until("the worker is called", said).await;
-    let said = fs::read_to_string(&called).unwrap();
+    let said = called(&pods, 2).await.pop().unwrap();
     let words: Vec<&str> = said.split_whitespace().collect();
     let files: Vec<&str> = words
         .windows(2)
@@ -133,8 +145,11 @@ async fn catalogues_are_laid_over_each_other_and_their_deployments_left_to_other
         .map(|pair| pair[1])
         .collect();
     assert_eq!(files.len(), 2, "{said}");
-    assert_eq!(files[1], overlay.display().to_string());
+    // In a folder that is closed to others they have a copy, and it goes with the run.
+    assert_eq!(fs::read_to_string(files[1]).unwrap(), text);
     pods.local.stop().await;
+    let copied = files[1] != overlay.display().to_string();
+    assert!(!copied || !Path::new(files[1]).exists(), "{said}");
 
     let none = aws::start(|options| {
         example_in(options, folder.path().join("not-there"));
@@ -168,10 +183,7 @@ async fn deployments_run_here_on_an_aws_that_is_elsewhere() {
         options.aws_endpoint = Some(ELSEWHERE.to_owned());
     })
     .await;
-    let called = worker.with_extension("called");
-    let said = async || fs::read_to_string(&called).is_ok_and(|text| text.ends_with('\n'));
-    until("the worker is called", said).await;
-    let said = fs::read_to_string(&called).unwrap();
+    let said = called(&aws, 2).await.pop().unwrap();
     assert!(said.starts_with(&format!("{ELSEWHERE} ")), "{said}");
     let exports = aws.local.exports();
     let told = format!("export AWS_ENDPOINT_URL='{ELSEWHERE}'\n");
@@ -195,6 +207,7 @@ async fn urls_begin_with_what_others_reach() {
     for (listen, advertise, begins) in table {
         let aws = aws::start(|options| {
             options.listen = listen.to_owned();
+            options.allow_remote = true;
             options.advertise = advertise.map(str::to_owned);
         })
         .await;
@@ -256,6 +269,26 @@ fn places(folder: &Path, taken: &str) -> Vec<Case> {
             |options| options.cluster_listen = "127.0.0.1:99999".to_owned(),
             true,
             &["--cluster-listen 127.0.0.1:99999"],
+        ),
+        case(
+            |options| options.listen = "0.0.0.0:0".to_owned(),
+            true,
+            &["--listen 0.0.0.0:0", "127.0.0.1", "--allow-remote"],
+        ),
+        case(
+            |options| options.cluster_listen = "[::]:0".to_owned(),
+            true,
+            &["--cluster-listen [::]:0", "--allow-remote"],
+        ),
+        case(
+            |options| options.allowed_hosts = vec!["http://here".to_owned()],
+            true,
+            &["--allow-host", "http://here", "host.docker.internal"],
+        ),
+        case(
+            |options| options.pod_user = Some("no-such-user".to_owned()),
+            true,
+            &["--pod-user no-such-user"],
         ),
         case(
             move |options| options.listen = aws,

@@ -1,8 +1,7 @@
 //! Our worker, as the benchmark starts it: the whole stack round a handler that returns its input.
 
 use clap::Args;
-use serde_json::Value;
-use stepfleet_worker::{ActivityError, ActivityOptions, TaskContext, Worker, handler_fn};
+use stepfleet_worker::{ActivityError, ActivityOptions, RawValue, TaskContext, Worker, handler_fn};
 
 /// The same as the plain loop takes. The number of tasks is the measuring side's business.
 #[derive(Args)]
@@ -14,8 +13,9 @@ pub(crate) struct Arguments {
 
 /// Runs until it is killed.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let echo =
-        handler_fn(|input: Value, _context: TaskContext| async { Ok::<_, ActivityError>(input) });
+    let echo = handler_fn(|input: Box<RawValue>, _context: TaskContext| async {
+        Ok::<_, ActivityError>(input)
+    });
     let slots = arguments.slots;
     let options = ActivityOptions::new(arguments.arn.clone())
         .slots(slots)

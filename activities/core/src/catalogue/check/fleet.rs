@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::values::{ANY, is_cluster_name, show};
 use super::{Checker, Sink};
 use crate::catalogue::ReadOptions;
+use crate::catalogue::delivery::Delivery;
 use crate::catalogue::from_tree::from_tree;
-use crate::catalogue::raw::{RawAws, RawSignals, RawWarehouse};
+use crate::catalogue::raw::{RawAws, RawDelivery, RawSignals, RawWarehouse};
 use crate::catalogue::tree::Node;
 use crate::catalogue::types::{Aws, Signals, Warehouse, WarehouseTarget};
 
@@ -92,6 +93,7 @@ pub(crate) fn signals(
     let default = Signals {
         max_age: 15 * MINUTE,
         period: MINUTE,
+        delivery: Delivery::Sns,
     };
     let Some(node) = node else {
         return Some(default);
@@ -99,7 +101,16 @@ pub(crate) fn signals(
     let raw: Option<RawSignals> = from_tree(node)
         .map_err(|fault| sink.mistyped(fault, node))
         .ok()?;
-    let RawSignals { max_age, period } = raw.unwrap_or_default();
+    let RawSignals {
+        max_age,
+        period,
+        delivery,
+    } = raw.unwrap_or_default();
+    let delivery = match delivery {
+        Some(RawDelivery::Sns) | None => default.delivery,
+        Some(RawDelivery::Raw) => Delivery::Raw,
+        Some(RawDelivery::EventBridge) => Delivery::EventBridge,
+    };
     let mut check = Checker { node, sink };
     let age = check.duration("max_age", max_age.as_ref(), default.max_age, ANY);
     let period = check.duration("period", period.as_ref(), default.period, ANY);
@@ -116,7 +127,11 @@ pub(crate) fn signals(
         );
         return None;
     }
-    Some(Signals { max_age, period })
+    Some(Signals {
+        max_age,
+        period,
+        delivery,
+    })
 }
 
 impl Checker<'_, '_> {

@@ -18,6 +18,9 @@ use super::fault::{Fault, File, nearest};
 use super::from_tree::TypeFault;
 use super::tree::{Entry, Mark, Node, join};
 
+/// The longest line that is shown beside a fault.
+const LONGEST_LINE: usize = 500;
+
 /// Takes the faults of the files.
 pub(crate) struct Sink<'a> {
     files: &'a [File],
@@ -49,6 +52,8 @@ impl<'a> Sink<'a> {
         let line = mark.line.checked_sub(1).map(|line| line as usize);
         let source = file.zip(line);
         let source = source.and_then(|(file, line)| file.text.lines().nth(line));
+        // One that nobody reads is not said again with each of its faults.
+        let source = source.filter(|line| line.len() <= LONGEST_LINE);
         Fault {
             line: mark.line,
             column: mark.column,

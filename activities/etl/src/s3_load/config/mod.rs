@@ -88,6 +88,18 @@ pub enum Commit {
     Procedure,
 }
 
+/// How a run ends that has set files aside, after all others are loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailed {
+    /// As `Load.Failed`, which says how many and where.
+    #[default]
+    Fail,
+    /// Well: its output has how many. Somebody has to look at it, at `notify` or at
+    /// the alarm of `watch`.
+    Succeed,
+}
+
 /// `config` of `etl.s3-load`, as it is written.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -118,6 +130,9 @@ struct RawConfig {
     /// How far a run goes to find bad files and to load the rest.
     #[serde(default)]
     isolate: RawIsolate,
+    /// How a run ends that has set bad files aside: `Load.Failed`, or well.
+    #[serde(default)]
+    on_failed: OnFailed,
     /// Whom to tell of files that cannot be loaded; nobody unless said.
     notify: Option<RawNotify>,
     /// What is always loaded, each as the input of a run: for `trigger`, `watch` and `etl.s3-plan`.
@@ -209,6 +224,8 @@ pub struct LoadConfig {
     pub conditional_delete: ConditionalDelete,
     /// COPYs in one run at most.
     pub isolate_attempts: u32,
+    /// How a run ends that has set bad files aside.
+    pub on_failed: OnFailed,
     /// Whom to tell of files that cannot be loaded.
     pub notify: Option<Notify>,
     /// What is always loaded.
@@ -273,6 +290,7 @@ impl LoadConfig {
             commit: raw.commit,
             conditional_delete: raw.s3.conditional_delete,
             isolate_attempts: raw.isolate.attempts,
+            on_failed: raw.on_failed,
             notify,
             loads,
             trigger,
@@ -564,6 +582,7 @@ mod tests {
     #[test]
     fn defaults_are_the_documented_ones() {
         let config = LoadConfig::read(&json!({"warehouse": "main"})).expect("a config");
+        assert_eq!(config.on_failed, OnFailed::Fail);
         assert_eq!(
             (
                 config.max_files,

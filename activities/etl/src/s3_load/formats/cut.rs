@@ -91,6 +91,8 @@ pub(crate) struct RecordFault {
     /// From 1.
     pub(crate) line: u64,
     pub(crate) column: String,
+    /// What stands there.
+    pub(crate) value: String,
     pub(crate) reason: String,
 }
 
@@ -99,6 +101,7 @@ impl RecordFault {
         Self {
             line,
             column: String::new(),
+            value: String::new(),
             reason: reason.into(),
         }
     }

@@ -81,7 +81,11 @@ impl JsonSchema for Header {
 /// What is wrong with a file's first line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HeaderFault {
-    /// The name, if one is at fault.
+    /// The column, if one is at fault.
+    pub(crate) column: String,
+    /// The name that the file has, if that is at fault. Without a header it is a
+    /// value of the first row: files that lack one fail alike, and not each by a
+    /// column of its own.
     pub(crate) name: String,
     pub(crate) reason: String,
 }
@@ -89,8 +93,17 @@ pub(crate) struct HeaderFault {
 impl HeaderFault {
     pub(crate) fn new(name: &str, reason: impl Into<String>) -> Self {
         Self {
+            column: String::new(),
             name: name.chars().take(100).collect(),
             reason: reason.into(),
+        }
+    }
+
+    /// About a column of the load or of the table.
+    pub(crate) fn of_column(column: &ColumnName, reason: impl Into<String>) -> Self {
+        Self {
+            column: column.name().to_owned(),
+            ..Self::new("", reason)
         }
     }
 }
@@ -127,7 +140,7 @@ pub(crate) fn columns_of(
         };
         if columns.contains(&column) {
             let reason = format!("the header names {:?} twice", column.name());
-            return Err(HeaderFault::new(name, reason));
+            return Err(HeaderFault::of_column(&column, reason));
         }
         columns.push(column);
     }
@@ -140,7 +153,7 @@ pub(crate) fn columns_of(
                 column.name(),
                 list(known)
             );
-            Err(HeaderFault::new(column.name(), reason))
+            Err(HeaderFault::of_column(column, reason))
         }
     }
 }
@@ -254,14 +267,15 @@ mod tests {
                 "none of the columns: id, name",
             ),
             (&["id"], &["id", "name"], "name", "does not name \"name\""),
-            (&["id", "ID", "name"], &["id", "name"], "ID", "twice"),
+            (&["id", "ID", "name"], &["id", "name"], "id", "twice"),
             (&["id", "id"], &[], "id", "twice"),
             (&["id", ""], &[], "", "no list of names"),
             (&["id", "a\"b"], &[], "a\"b", "no list of names"),
             (&["ID"], &["\"Id\"", "id"], "ID", "may be two"),
         ] {
             let fault = columns_of(&names(header), &columns(known), true).expect_err("a fault");
-            assert_eq!(fault.name, name, "{fault:?}");
+            let place = format!("{}{}", fault.column, fault.name);
+            assert_eq!(place, name, "{fault:?}");
             assert!(fault.reason.contains(says), "{fault:?}");
         }
         let some = columns_of(&names(&["id"]), &columns(&["id", "name"]), false);

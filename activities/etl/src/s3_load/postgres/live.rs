@@ -19,6 +19,7 @@ use tempfile::TempDir;
 
 use super::tests::input;
 use super::*;
+use crate::outside::postgres::Blame;
 use crate::outside::postgres::tls;
 use crate::outside::secrets;
 

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod live;
 mod reader;
+mod refusal;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::SinkExt as _;
 use stepfleet_activity::Class;
-use tokio_postgres::error::DbError;
 use tokio_postgres::{Error, Transaction};
 
 use crate::outside::call::CallError;
@@ -116,23 +116,15 @@ impl FileTarget for Postgres {
             Ok(None) => return Ok(FileOutcome::Already),
             // The transaction ends with its connection.
             Err(Stop::File(fault)) => return Ok(FileOutcome::Bad(at(url, fault))),
-            Err(Stop::Server(error, line)) => {
-                return match error.as_db_error().and_then(|error| bad(&url, error)) {
-                    Some(bad) => Ok(FileOutcome::Bad(BadFile {
-                        line: line.map_or(bad.line, |line| line.to_string()),
-                        ..bad
-                    })),
-                    None => Err(failed(format!("load {url}"), &error)),
-                };
+            Err(Stop::Server(error, reader)) => {
+                let refused = refusal::outcome(&url, &batch.input, &error)?;
+                return Ok(placed(refused, reader.as_deref()));
             }
         };
         match transaction.commit().await {
             Ok(()) => Ok(FileOutcome::Loaded(loaded)),
             // Deferred constraints are checked here.
-            Err(error) => match error.as_db_error().and_then(|error| bad(&url, error)) {
-                Some(bad) => Ok(FileOutcome::Bad(bad)),
-                None => Err(failed(format!("commit {url}"), &error)),
-            },
+            Err(error) => refusal::outcome(&url, &batch.input, &error),
         }
     }
 }
@@ -157,8 +149,8 @@ impl Sent {
 enum Stop {
     /// What its reader says of it.
     File(RecordFault),
-    /// What the server says, and the line of the file that it is about.
-    Server(Error, Option<u64>),
+    /// What the server says, and who knows where in the file that is.
+    Server(Error, Option<Box<Reader>>),
 }
 
 impl From<Error> for Stop {
@@ -203,12 +195,7 @@ async fn once(
     let mut reader = Reader::new(input, target.columns);
     let sent = send(transaction, (&target.copy, body), &mut reader).await;
     let sent = sent.map_err(|stop| match stop {
-        Stop::Server(error, _) => {
-            let place = error.as_db_error().and_then(|error| bad("", error));
-            let line = place.and_then(|bad| bad.line.parse().ok());
-            let line = line.map(|line| reader.line(line));
-            Stop::Server(error, line)
-        }
+        Stop::Server(error, _) => Stop::Server(error, Some(Box::new(reader))),
         file => file,
     })?;
     let rows = sent.rows;
@@ -257,24 +244,21 @@ fn unpacked(input: &LoadInput, body: Vec<u8>) -> Result<Bytes, String> {
         .map_err(|error| unpack::said(codec, &error))
 }
 
-/// A fault of the data: classes 22 and 23 of SQLSTATE. Everything else is the
-/// table's, the user's or the server's.
-fn bad(url: &str, error: &DbError) -> Option<BadFile> {
-    let class = &error.code().code()[..2];
-    if class != "22" && class != "23" {
-        return None;
+/// With the file's own line in place of that of what was sent.
+fn placed(outcome: FileOutcome, reader: Option<&Reader>) -> FileOutcome {
+    let line = |bad: BadFile| {
+        let line = bad.line.parse().ok().zip(reader);
+        let line = line.map(|(line, reader)| reader.line(line).to_string());
+        BadFile {
+            line: line.unwrap_or(bad.line.clone()),
+            ..bad
+        }
+    };
+    match outcome {
+        FileOutcome::Bad(bad) => FileOutcome::Bad(line(bad)),
+        FileOutcome::Odd(bad) => FileOutcome::Odd(line(bad)),
+        other => other,
     }
-    let mut bad = nowhere(url.to_owned(), error.message().to_owned());
-    let place = error.where_().and_then(|text| text.split_once(", line "));
-    if let Some((_, place)) = place {
-        let digits = place.find(|c: char| !c.is_ascii_digit());
-        let (line, rest) = place.split_at(digits.unwrap_or(place.len()));
-        line.clone_into(&mut bad.line);
-        let column = rest.strip_prefix(", column ");
-        let column = column.and_then(|rest| rest.split(':').next());
-        column.unwrap_or_default().clone_into(&mut bad.column);
-    }
-    Some(bad)
 }
 
 /// Where the reader has found it.
@@ -282,6 +266,7 @@ fn at(file: String, fault: RecordFault) -> BadFile {
     BadFile {
         line: fault.line.to_string(),
         column: fault.column,
+        value: fault.value,
         ..nowhere(file, fault.reason)
     }
 }
@@ -289,9 +274,8 @@ fn at(file: String, fault: RecordFault) -> BadFile {
 fn nowhere(file: String, reason: String) -> BadFile {
     BadFile {
         file,
-        line: String::new(),
-        column: String::new(),
         reason,
+        ..BadFile::default()
     }
 }
 

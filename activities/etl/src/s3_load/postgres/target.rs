@@ -33,7 +33,8 @@ pub(super) async fn of(
 ) -> Result<Target, Stop> {
     let table = columns(transaction, input).await?;
     let listed = listed(input, &table, body).map_err(|fault| RecordFault {
-        column: fault.name,
+        column: fault.column,
+        value: fault.name,
         ..RecordFault::new(1, fault.reason)
     })?;
     Ok(target(input, table, &listed))

@@ -215,17 +215,18 @@ pub(crate) fn any_manifest(batch_id: &str) -> String {
 /// The last COPY of a batch, however it ended.
 pub(crate) const QUERY_BY_MANIFEST: &str = "SELECT query_id FROM sys_load_history WHERE data_source LIKE :manifest ORDER BY end_time DESC LIMIT 1";
 
-/// Where a COPY met bad rows: it stops at the first one of each slice.
+/// Where a COPY met bad rows: it stops at the first one of each slice. The view
+/// keeps no value but in its message.
 pub(crate) fn bad_files(query: i64) -> String {
     format!(
-        "SELECT file_name, line_number, column_name, error_message FROM sys_load_error_detail WHERE query_id = {query} ORDER BY file_name, line_number LIMIT 1000"
+        "SELECT file_name, line_number, column_name, error_message, error_code, '' FROM sys_load_error_detail WHERE query_id = {query} ORDER BY file_name, line_number LIMIT 1000"
     )
 }
 
 /// The same on a provisioned cluster, where the older table may know more.
 pub(crate) fn bad_files_of_cluster(query: i64) -> String {
     format!(
-        "SELECT filename, line_number, colname, err_reason FROM stl_load_errors WHERE query = {query} ORDER BY filename, line_number LIMIT 1000"
+        "SELECT filename, line_number, colname, err_reason, err_code, raw_field_value FROM stl_load_errors WHERE query = {query} ORDER BY filename, line_number LIMIT 1000"
     )
 }
 

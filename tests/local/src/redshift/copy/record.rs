@@ -3,6 +3,7 @@
 use tokio_postgres::{Client, Error};
 
 use super::table::Column;
+use super::token::tokens;
 use super::{CopyCommand, ErrorDetail, Format, LoadError, Loaded, LoadedFile};
 
 const HISTORY: &str = "INSERT INTO public.sys_load_history (query_id, session_id, transaction_id, \
@@ -134,7 +135,7 @@ async fn error(
                 &record.query_id,
                 &process,
                 &transaction,
-                &record.command.table,
+                &qualified(&record.command.table),
                 &detail.file,
                 &signed(detail.line),
                 &detail.column,
@@ -150,6 +151,13 @@ async fn error(
         )
         .await?;
     Ok(())
+}
+
+/// A table's name with its schema: who looks it up has none to look in.
+fn qualified(table: &str) -> String {
+    let dotted = tokens(table).iter().any(|token| token.is_symbol("."));
+    let schema = if dotted { "" } else { "public." };
+    format!("{schema}{table}")
 }
 
 fn signed(count: u64) -> i64 {

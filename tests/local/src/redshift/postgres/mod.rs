@@ -4,6 +4,7 @@ mod find;
 mod leftover;
 mod place;
 mod process;
+mod role;
 
 use std::error::Error as _;
 use std::fmt;
@@ -23,6 +24,8 @@ use process::Server;
 
 /// What the loader uses of Redshift and PostgreSQL lacks.
 const COMPAT: &str = include_str!("../compat.sql");
+/// Gives what an owner's statements made, before there was a role for them, to that role.
+const ADOPT: &str = include_str!("adopt.sql");
 
 /// How long a connection may take, unless the URL says it.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
@@ -108,6 +111,10 @@ pub struct WarehouseOptions {
 /// A PostgreSQL that stands in for Redshift.
 pub struct Warehouse {
     url: String,
+    /// Whose it is: a superuser, unless a given URL names somebody else.
+    owner: Config,
+    /// Whom statements run as: nobody who reaches the machine.
+    statements: Config,
     /// None for a given server, and after `stop`.
     server: Mutex<Option<Server>>,
 }
@@ -127,31 +134,68 @@ impl Warehouse {
                 (server.url.clone(), Some(server))
             }
         };
-        let client = connect(&url).await?;
+        let owner = parse(&url)?;
+        let client = open_closed(&owner).await?;
         let made = client.batch_execute(COMPAT).await;
-        made.map_err(|error| refused(&url, reason(&error)))?;
+        made.map_err(|error| refused(&owner, reason(&error)))?;
+        let statements = role::statements(&client, &owner).await?;
+        if server.is_some() {
+            let adopted = client.batch_execute(ADOPT).await;
+            adopted.map_err(|error| refused(&owner, reason(&error)))?;
+            place::write_url(&options.dir, &login(&statements))?;
+        }
         Ok(Arc::new(Self {
             url,
+            owner,
+            statements,
             server: Mutex::new(server),
         }))
     }
 
-    /// A connection of its own, open until the client is dropped.
+    /// A connection of the server's owner, open until the client is dropped: a
+    /// superuser, so never for what somebody asks for.
     pub async fn connection(&self) -> Result<Client, WarehouseError> {
-        connect(&self.url).await
+        open(&self.owner, None).await
     }
 
-    /// A connection that is told to be the Data API's, and what the server
-    /// says on it beside its answers.
+    /// The same for the machinery's own texts: what users made is not found by
+    /// it, unless its schema is named.
+    pub(super) async fn machinery(&self) -> Result<Client, WarehouseError> {
+        open_closed(&self.owner).await
+    }
+
+    /// A connection for what somebody asks for.
+    pub(super) async fn statements(&self) -> Result<Client, WarehouseError> {
+        self.enter(None).await
+    }
+
+    /// The same, told to be the Data API's, and what the server says on it
+    /// beside its answers.
     pub(super) async fn session(
         &self,
     ) -> Result<(Client, UnboundedReceiver<DbError>), WarehouseError> {
         let (heard, notices) = unbounded_channel();
-        let client = open(&self.url, Some(heard)).await?;
+        let client = self.enter(Some(heard)).await?;
         Ok((client, notices))
     }
 
-    /// Where the server is, with the password.
+    /// Logs in as the role of statements. A statement may have changed its
+    /// password or how its sessions begin: then it is made as it was.
+    async fn enter(
+        &self,
+        heard: Option<UnboundedSender<DbError>>,
+    ) -> Result<Client, WarehouseError> {
+        match open(&self.statements, heard.clone()).await {
+            Err(error) if self.statements.get_user() == Some(role::ROLE) => {
+                tracing::debug!(%error, "the role of statements is made anew");
+                role::make(&self.machinery().await?, &self.statements).await?;
+                open(&self.statements, heard).await
+            }
+            entered => entered,
+        }
+    }
+
+    /// Where the server is, with the password of its owner.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -179,29 +223,43 @@ impl fmt::Debug for WarehouseOptions {
     }
 }
 
-/// Connects to `url` with the search path of the application.
-async fn connect(url: &str) -> Result<Client, WarehouseError> {
-    open(url, None).await
+fn parse(url: &str) -> Result<Config, WarehouseError> {
+    url.parse().map_err(|error| WarehouseError::Url {
+        reason: reason(&error),
+    })
 }
 
-/// Connects; what the server says beside its answers goes to `heard`.
+/// Connects with the search path of the application; what the server says
+/// beside its answers goes to `heard`.
 async fn open(
-    url: &str,
+    config: &Config,
     heard: Option<UnboundedSender<DbError>>,
 ) -> Result<Client, WarehouseError> {
-    let mut config: Config = url.parse().map_err(|error| WarehouseError::Url {
-        reason: reason(&error),
-    })?;
-    let given = config.get_options().unwrap_or_default();
     let listens = heard.as_ref().map_or("", |_| " -c stepfleet.data_api=on");
-    let options = format!("{given} -c search_path=public,stepfleet{listens}");
+    let options = format!("-c search_path=public,stepfleet{listens}");
+    connect((config, &options), heard).await
+}
+
+/// Connects with a search path on which nobody but PostgreSQL put anything: a
+/// user's function or operator of the right name would run with our rights.
+async fn open_closed(config: &Config) -> Result<Client, WarehouseError> {
+    connect((config, "-c search_path=pg_catalog,pg_temp"), None).await
+}
+
+async fn connect(
+    (config, told): (&Config, &str),
+    heard: Option<UnboundedSender<DbError>>,
+) -> Result<Client, WarehouseError> {
+    let given = config;
+    let mut config = given.clone();
+    let options = format!("{} {told}", given.get_options().unwrap_or_default());
     config.options(options.trim()).application_name("stepfleet");
     let within = *config.get_connect_timeout().unwrap_or(&CONNECTED_WITHIN);
     // Around all of it: what listens there may take the connection and say nothing.
     let connected = timeout(within, config.connect(NoTls)).await;
-    let silent = |_| refused(url, format!("it does not answer within {within:?}"));
+    let silent = |_| refused(given, format!("it does not answer within {within:?}"));
     let connected = connected.map_err(silent)?;
-    let (client, mut connection) = connected.map_err(|error| refused(url, reason(&error)))?;
+    let (client, mut connection) = connected.map_err(|error| refused(given, reason(&error)))?;
     tokio::spawn(async move {
         let mut messages = futures::stream::poll_fn(|context| connection.poll_message(context));
         while let Some(message) = messages.next().await {
@@ -237,11 +295,21 @@ pub(super) fn reason(error: &tokio_postgres::Error) -> String {
     said
 }
 
-fn refused(url: &str, reason: String) -> WarehouseError {
-    let at = url
-        .parse()
-        .map_or_else(|_| String::new(), |config| address(&config));
+fn refused(config: &Config, reason: String) -> WarehouseError {
+    let at = address(config);
     WarehouseError::Refused { at, reason }
+}
+
+/// A URL to log in by, of a config that has an address, a user and a password
+/// whose letters mean nothing in a URL.
+fn login(config: &Config) -> String {
+    let password = String::from_utf8_lossy(config.get_password().unwrap_or_default());
+    format!(
+        "postgres://{}:{password}@{}/{}",
+        config.get_user().unwrap_or_default(),
+        address(config),
+        config.get_dbname().unwrap_or_default()
+    )
 }
 
 /// The hosts of a server, each with its port.
@@ -339,7 +407,7 @@ mod tests {
         std::mem::forget(first);
 
         let second = Warehouse::start(&options).await.unwrap();
-        assert!(connect(&url).await.is_err());
+        assert!(open(&parse(&url).unwrap(), None).await.is_err());
         // The second is a given server for a third, which leaves it running.
         let given = WarehouseOptions {
             url: Some(second.url().to_owned()),
@@ -378,5 +446,59 @@ mod tests {
             assert_eq!(row.get::<_, i64>(0), run);
             warehouse.stop().await;
         }
+    }
+
+    async fn who(warehouse: &Warehouse) -> String {
+        let client = warehouse.statements().await.unwrap();
+        let row = client.query_one("select session_user::text", &[]).await;
+        row.unwrap().get(0)
+    }
+
+    /// Of a given server, and of a folder that a superuser's statements filled.
+    #[tokio::test]
+    async fn statements_are_nobody_who_reaches_the_machine_and_keep_what_they_had() {
+        let (_folder, options) = options(0o755);
+        let first = Warehouse::start(&options).await.unwrap();
+        let old = "create schema old; create table old.t (id bigserial); create view old.v as \
+                   select * from old.t; create function old.f() returns int language sql as \
+                   'select 1'; create role plain login password 'plain'; grant create, usage on \
+                   schema public to plain; grant create on database postgres to plain; \
+                   create role keeper login createrole password 'keeper'";
+        let client = first.connection().await.unwrap();
+        client.batch_execute(old).await.unwrap();
+        first.stop().await;
+
+        let own = Warehouse::start(&options).await.unwrap();
+        assert_eq!(who(&own).await, role::ROLE);
+        let client = own.statements().await.unwrap();
+        let all = "drop view old.v; drop function old.f(); drop table old.t; drop schema old";
+        client.batch_execute(all).await.unwrap();
+
+        let at = |user: &str| {
+            let mut given = options.clone();
+            let (_, rest) = own.url().split_once('@').unwrap();
+            given.url = Some(format!("postgres://{user}:{user}@{rest}"));
+            given
+        };
+        let mut given = options.clone();
+        given.url = Some(own.url().to_owned());
+        let shared = Warehouse::start(&given).await.unwrap();
+        assert_eq!(who(&shared).await, role::ROLE);
+        assert_eq!(who(&own).await, role::ROLE, "both know the password");
+        // What the owner made of compat.sql is not a plain user's to replace.
+        let client = own.connection().await.unwrap();
+        let hand = "do $$ declare one record; begin for one in select p.oid::regprocedure as f \
+                    from pg_proc p where p.pronamespace = 'public'::regnamespace loop \
+                    execute format('alter routine %s owner to plain', one.f); end loop; for one \
+                    in select c.oid::regclass as t from pg_class c where c.relnamespace in \
+                    ('public'::regnamespace, 'stepfleet_copy'::regnamespace) and c.relkind in \
+                    ('r', 'v', 'S') loop execute format('alter table %s owner to plain', one.t); \
+                    end loop; end $$; grant all on schema stepfleet_copy to plain";
+        client.batch_execute(hand).await.unwrap();
+        let plain = Warehouse::start(&at("plain")).await.unwrap();
+        assert_eq!(who(&plain).await, "plain");
+        let keeper = Warehouse::start(&at("keeper")).await;
+        assert!(keeper.is_err(), "may not be the user of statements");
+        own.stop().await;
     }
 }

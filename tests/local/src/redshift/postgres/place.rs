@@ -114,6 +114,22 @@ impl Place {
     }
 }
 
+/// Writes down where the role of statements logs in, for `psql` and the like.
+pub(super) fn write_url(dir: &Path, url: &str) -> Result<(), WarehouseError> {
+    let path = dir.join("postgres.url");
+    let write = || {
+        // As a new file, which nobody else may read: it has the password.
+        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        writeln!(file, "{url}")?;
+        file.persist(&path)?;
+        Ok(())
+    };
+    write().map_err(|source| WarehouseError::Folder {
+        path: path.clone(),
+        source,
+    })
+}
+
 /// Ends the server and removes the folder an earlier run used instead of its own.
 async fn forget_elsewhere(pointer: &Path) -> Result<(), WarehouseError> {
     let Ok(text) = fs::read_to_string(pointer) else {

@@ -63,8 +63,8 @@ impl Server {
                 Ok(None) => {}
                 Err(error) => return Err(error.to_string()),
             }
-            let attempt = timeout(Duration::from_secs(5), super::connect(&self.url)).await;
-            let error = match attempt {
+            let attempt = async { super::open(&super::parse(&self.url)?, None).await };
+            let error = match timeout(Duration::from_secs(5), attempt).await {
                 Ok(Ok(_)) => return Ok(()),
                 Ok(Err(error)) => error.to_string(),
                 Err(elapsed) => elapsed.to_string(),
@@ -159,8 +159,8 @@ fn spawn(programs: &Path, place: &Place, log: &Path) -> Result<(Child, String), 
         "fsync=off",
         "synchronous_commit=off",
         "full_page_writes=off",
-        // A statement may have two; 200 statements are active at once.
-        "max_connections=420",
+        // A statement may have three; 200 statements are active at once.
+        "max_connections=620",
         "shared_buffers=64MB",
         "timezone=UTC",
     ] {

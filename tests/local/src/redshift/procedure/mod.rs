@@ -32,7 +32,7 @@ use tokio_postgres::error::DbError;
 
 use super::copy::{self, Column, CopyCommand, Job, LoadError, Record};
 use super::postgres::reason;
-use super::run::Place;
+use super::run::{Place, record_apart};
 pub(super) use body::procedure;
 
 /// The SQLSTATE of the INFO that asks for files.
@@ -104,7 +104,7 @@ pub(super) async fn forget(place: &Place<'_>, asked: &[String]) {
 }
 
 async fn connection(place: &Place<'_>) -> Result<Client, String> {
-    let client = place.warehouse.connection().await;
+    let client = place.warehouse.statements().await;
     client.map_err(|error| error.to_string())
 }
 
@@ -168,7 +168,7 @@ async fn load(
         session: (request.process, request.transaction),
         command,
     };
-    copy::record(client, &record, &outcome).await.map_err(say)?;
+    record_apart(place, &record, &outcome).await;
     Ok(match (outcome, columns) {
         (Ok(loaded), Ok(columns)) => Answer {
             command: Ok(insert(&request.request, &command.table, &columns)),

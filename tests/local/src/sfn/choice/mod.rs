@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use self::wildcard::matches;
+use super::digits;
 use super::path::{Path, Scope};
 
 /// What a rule asks.
@@ -216,7 +217,7 @@ impl Kind {
     fn order(self, one: &Value, other: &Value) -> Option<Ordering> {
         match self {
             Self::String => Some(one.as_str()?.cmp(other.as_str()?)),
-            Self::Numeric => one.as_f64()?.partial_cmp(&other.as_f64()?),
+            Self::Numeric => digits::as_f64(one)?.partial_cmp(&digits::as_f64(other)?),
             Self::Boolean => Some(one.as_bool()?.cmp(&other.as_bool()?)),
             Self::Timestamp => Some(timestamp(one)?.cmp(&timestamp(other)?)),
         }
@@ -264,7 +265,7 @@ impl Is {
             Self::Present => true,
             Self::Null => value.is_null(),
             Self::String => value.is_string(),
-            Self::Numeric => value.is_number(),
+            Self::Numeric => digits::is_numeric(value),
             Self::Boolean => value.is_boolean(),
             Self::Timestamp => timestamp(value).is_some(),
         }

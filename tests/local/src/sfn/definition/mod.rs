@@ -18,6 +18,7 @@ use serde_json::Value;
 pub(crate) use self::fields::Fault;
 use self::fields::{Faults, Fields};
 use super::choice::Condition;
+use super::digits;
 use super::integration::Integration;
 use super::intrinsic::Expression;
 use super::path::Path;
@@ -190,7 +191,7 @@ impl Definition {
             "QueryLanguage",
         ];
         let faults = Faults::default();
-        let value: Value = match serde_json::from_str(text) {
+        let value: Value = match digits::read(text) {
             Ok(value) => value,
             Err(error) => {
                 faults.push("INVALID_JSON_DESCRIPTION", error.to_string(), "");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::fields::Fields;
 use super::{Kind, Rule};
 use crate::sfn::choice::{Check, Condition, Test};
+use crate::sfn::digits;
 use crate::sfn::retry::{Catcher, Retrier, name};
 
 pub(super) fn retry(fields: &Fields<'_>) -> Vec<Retrier> {
@@ -45,7 +46,7 @@ fn backoff(entry: &Fields<'_>) -> f64 {
     let Some(value) = entry.get("BackoffRate") else {
         return 2.0;
     };
-    let rate = value.as_f64().filter(|rate| *rate >= 1.0);
+    let rate = digits::as_f64(value).filter(|rate| *rate >= 1.0);
     rate.unwrap_or_else(|| {
         entry.fault("BackoffRate", "must be a number from 1.0 on");
         2.0

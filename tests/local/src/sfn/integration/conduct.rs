@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::failure::failure;
 use super::{Integration, Pattern, Service, shape};
 use crate::AwsError;
+use crate::sfn::digits;
 use crate::sfn::failure::Failure;
 use crate::sfn::retry::name;
 use crate::sfn::targets::Step;
@@ -111,13 +112,13 @@ impl StepFunctions {
         if succeeded {
             return Ok(told);
         }
-        Err(Failure::new(name::TASK_FAILED, told.to_string()))
+        Err(Failure::new(name::TASK_FAILED, digits::write(&told)))
     }
 
     /// Tells who waits, unless it is too late.
     fn finish(&self, id: u64, integration: &Integration, outcome: Result<Value, Failure>) {
         let outcome = outcome.and_then(|output| {
-            let text = output.to_string();
+            let text = digits::write(&output);
             if text.len() <= LARGEST {
                 return Ok((output, text));
             }
@@ -135,7 +136,7 @@ impl StepFunctions {
 
     /// Whoever has the token may have been quicker: then there is nothing to say.
     fn submit(&self, id: u64, answer: &Value) {
-        let details = json!({"output": answer.to_string()});
+        let details = json!({"output": digits::write(answer)});
         self.note(&mut self.lock(), id, (Step::Submitted, details));
     }
 

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{Integration, Service};
+use crate::sfn::digits;
 use crate::sfn::history::iso;
 
 /// Members that are texts: JSON in their place is written as its text.
@@ -23,10 +24,10 @@ pub(super) fn input(integration: &Integration, parameters: Value) -> Result<Valu
             None | Some(Value::String(_)) => {}
             // An execution without an input has one: two braces.
             Some(Value::Null) if name == "Input" => drop(fields.remove(name)),
-            Some(value) => *value = json!(value.to_string()),
+            Some(value) => *value = json!(digits::write(value)),
         }
     }
-    let parameters = Value::Object(fields);
+    let parameters = digits::plain(Value::Object(fields));
     Ok(match integration.service {
         Service::StepFunctions => renamed(parameters, &lower_first),
         Service::CloudWatch => timed(parameters, ""),
@@ -82,9 +83,7 @@ pub(super) fn ended(described: Value, parse: bool) -> Value {
         let Some(data) = fields.get_mut(name) else {
             continue;
         };
-        let read = data
-            .as_str()
-            .and_then(|text| serde_json::from_str(text).ok());
+        let read = data.as_str().and_then(|text| digits::read(text).ok());
         if let Some(read) = read.filter(|_| parse) {
             *data = read;
         }

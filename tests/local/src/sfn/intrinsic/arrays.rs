@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::sfn::digits;
+
 /// The most items that a range may have.
 const MOST: usize = 1_000;
 
@@ -31,11 +33,15 @@ pub(super) fn range((first, last): (i64, i64), step: i64) -> Result<Value, Strin
     Ok(range.into())
 }
 
+pub(super) fn contains(all: &[Value], one: &Value) -> bool {
+    all.iter().any(|other| digits::same(other, one))
+}
+
 /// The first of each.
 pub(super) fn unique(all: &[Value]) -> Value {
     let mut kept: Vec<Value> = Vec::new();
     for one in all {
-        if !kept.contains(one) {
+        if !contains(&kept, one) {
             kept.push(one.clone());
         }
     }

@@ -9,6 +9,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Map, Value, json};
 
 use super::arrays;
+use crate::sfn::digits;
 
 /// The longest text to encode, decode or hash.
 const LONGEST: usize = 10_000;
@@ -89,7 +90,7 @@ impl Function {
     pub(super) fn call(self, given: &[Value]) -> Result<Value, String> {
         match (self, given) {
             (Self::Array, all) => Ok(all.into()),
-            (Self::ArrayContains, [all, one]) => Ok(array(all)?.contains(one).into()),
+            (Self::ArrayContains, [all, one]) => Ok(arrays::contains(array(all)?, one).into()),
             (Self::ArrayGetItem, [all, at]) => arrays::item(array(all)?, integer(at)?),
             (Self::ArrayLength, [all]) => Ok(array(all)?.len().into()),
             (Self::ArrayPartition, [all, size]) => arrays::parts(array(all)?, integer(size)?),
@@ -102,7 +103,7 @@ impl Function {
             (Self::Format, [template, rest @ ..]) => format(self::text(template)?, rest),
             (Self::Hash, [data, algorithm]) => hash(short(data)?, text(algorithm)?),
             (Self::JsonMerge, [one, other, deep]) => merge(one, other, deep),
-            (Self::JsonToString, [value]) => Ok(value.to_string().into()),
+            (Self::JsonToString, [value]) => Ok(digits::write(value).into()),
             (Self::MathAdd, [one, other]) => add(integer(one)?, integer(other)?),
             (Self::MathRandom, [from, to, seed @ ..]) => {
                 let seed = seed.first().map(integer).transpose()?;
@@ -115,7 +116,7 @@ impl Function {
                 Ok(parts.filter(|part| !part.is_empty()).collect())
             }
             (Self::StringToJson, [said]) => {
-                serde_json::from_str(text(said)?).map_err(|error| format!("no JSON: {error}"))
+                digits::read(text(said)?).map_err(|error| format!("no JSON: {error}"))
             }
             (Self::Uuid, []) => Ok(uuid::Uuid::new_v4().to_string().into()),
             (_, given) => Err(format!("it does not take {} arguments", given.len())),
@@ -147,7 +148,7 @@ fn array(value: &Value) -> Result<&[Value], String> {
 #[expect(clippy::cast_possible_truncation, reason = "checked to be in range")]
 fn integer(value: &Value) -> Result<i64, String> {
     let rounded = || {
-        let number = value.as_f64()?.round();
+        let number = digits::as_f64(value)?.round();
         (number.abs() < 9e15).then_some(number as i64)
     };
     let number = value.as_i64().or_else(rounded);
@@ -180,7 +181,10 @@ fn hash(data: &str, algorithm: &str) -> Result<Value, String> {
 
 fn merge(one: &Value, other: &Value, deep: &Value) -> Result<Value, String> {
     let object = |value: &Value| -> Result<Map<String, Value>, String> {
-        let fields = value.as_object().cloned();
+        let fields = value
+            .as_object()
+            .filter(|_| !digits::is_numeric(value))
+            .cloned();
         fields.ok_or_else(|| format!("{value} is no object"))
     };
     if deep != &json!(false) {
@@ -223,6 +227,7 @@ fn format(template: &str, arguments: &[Value]) -> Result<Value, String> {
                 let value = arguments.next().ok_or("there are more {} than arguments")?;
                 match value {
                     Value::String(text) => out.push_str(text),
+                    number if digits::is_numeric(number) => out.push_str(&digits::write(number)),
                     Value::Array(_) | Value::Object(_) => {
                         return Err(format!("{value} has no place in a text"));
                     }

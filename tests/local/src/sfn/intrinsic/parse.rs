@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Expression;
 use super::functions::Function;
+use crate::sfn::digits;
 use crate::sfn::path::Path;
 
 /// How deep calls may be nested.
@@ -91,8 +92,11 @@ impl<'a> Reader<'a> {
 
     fn literal(&mut self) -> Result<Expression, String> {
         let text = self.bare(false);
-        let value: Option<Value> = serde_json::from_str(text).ok();
-        let plain = |value: &Value| !(value.is_string() || value.is_array() || value.is_object());
+        let value: Option<Value> = digits::read(text).ok();
+        let plain = |value: &Value| {
+            digits::is_numeric(value)
+                || !(value.is_string() || value.is_array() || value.is_object())
+        };
         value.filter(plain).map(Expression::Literal).ok_or_else(|| {
             format!("'{text}' is no argument: it must be a path, a call, a number, true, false, null or a text in '...'")
         })

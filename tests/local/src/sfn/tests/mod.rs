@@ -11,6 +11,7 @@ mod branches;
 mod executions;
 mod integrations;
 mod limits;
+mod numbers;
 mod redrive;
 mod requests;
 mod services;

@@ -3,10 +3,12 @@
 mod copy;
 mod copy_options;
 mod procedures;
+mod role;
 mod running;
 mod statements;
 mod states;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_sdk_redshiftdata::Client;
@@ -22,6 +24,8 @@ use crate::aws::{self, until};
 
 struct Bench {
     data: Client,
+    /// Where PostgreSQL's own files are.
+    dir: PathBuf,
     s3: Arc<S3>,
     timers: Timers,
 }
@@ -46,6 +50,7 @@ async fn the_data_api() {
     let aws = aws::start(|options| options.warehouse = WarehouseOption::Own).await;
     let bench = Arc::new(Bench {
         data: Client::new(&aws.config),
+        dir: aws.local.context.dir.clone(),
         s3: Arc::clone(&aws.local.s3),
         timers: aws.local.context.timers.clone(),
     });
@@ -83,6 +88,11 @@ async fn the_data_api() {
             running::a_cancelled_statement_leaves_nothing,
             running::a_batch_is_cancelled_between_its_statements,
             running::a_lost_connection_is_a_failure,
+            role::no_statement_reaches_the_machine,
+            role::no_statement_becomes_somebody_else,
+            role::no_statement_runs_as_the_machinery,
+            role::everybody_may_do_what_a_warehouse_is_for,
+            role::nobody_logs_in_without_the_password,
         );
         // Each moves the time of all: one after the other.
         failed.extend(failed!(bench; states::a_statement_goes_through_its_states));
@@ -92,6 +102,8 @@ async fn the_data_api() {
         failed.extend(failed!(bench; states::a_client_token_counts_for_eight_hours));
         failed.extend(failed!(bench; states::a_result_is_kept_for_a_day));
         failed.extend(failed!(bench; states::two_hundred_statements_are_active_at_most));
+        // It breaks the role of all, for a moment.
+        failed.extend(failed!(bench; role::what_it_does_to_itself_is_mended));
         failed
     };
     let failed = tokio::task::LocalSet::new().run_until(cases).await;

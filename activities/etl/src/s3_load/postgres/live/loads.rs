@@ -83,7 +83,7 @@ async fn every_failure_has_its_class() {
     target.set_up().await.expect("a ledger");
     machine
         .say(
-            "CREATE TABLE public.one (a text); CREATE INDEX ON public.one (a); \
+            "CREATE ROLE nobody; CREATE TABLE public.one (a text); CREATE INDEX ON public.one (a); \
              CREATE FUNCTION raise() RETURNS trigger LANGUAGE plpgsql AS \
              'BEGIN IF NEW.a = ''x'' THEN RAISE ''no x''; END IF; \
              IF NEW.a = ''slow'' THEN PERFORM pg_sleep(30); END IF; RETURN NEW; END'; \
@@ -95,37 +95,103 @@ async fn every_failure_has_its_class() {
         .map(|at| crate::s3_load::batch::digest(&[&at.to_string()]))
         .collect();
     let cases = [
-        ("x\n", "", Class::Permanent, "no x"),
-        (long.as_str(), "", Class::Permanent, "index row"),
+        ("x\n", "", Blame::Suspect, "no x"),
+        (long.as_str(), "", Blame::Suspect, "index row"),
         (
             "slow\n",
             "statement_timeout = '200ms'",
-            Class::Permanent,
+            Blame::Suspect,
             "statement timeout",
         ),
         (
             "a\n",
             "default_transaction_read_only = on",
-            Class::Transient,
+            Blame::Later,
             "read-only",
         ),
+        ("a\n", "role = 'nobody'", Blame::Table, "permission denied"),
     ];
-    for (body, setting, class, says) in cases {
+    for (body, setting, blame, says) in cases {
         machine.say("ALTER ROLE loader RESET ALL").await;
         if !setting.is_empty() {
             machine
                 .say(&format!("ALTER ROLE loader SET {setting}"))
                 .await;
         }
-        let error = one(&target, false, body.as_bytes())
-            .await
-            .expect_err("no load");
-        assert_eq!(error.class, class, "{error}");
-        assert!(error.reason.contains(says), "{error}");
+        let said = match one(&target, false, body.as_bytes()).await {
+            Ok(FileOutcome::Odd(bad)) => (Blame::Suspect, bad.reason),
+            Err(error) if error.class == Class::Transient => (Blame::Later, error.reason),
+            Err(error) => (Blame::Table, error.reason),
+            Ok(outcome) => panic!("{outcome:?}"),
+        };
+        assert_eq!(said.0, blame, "{}", said.1);
+        assert!(said.1.contains(says), "{}", said.1);
     }
     machine.say("ALTER ROLE loader RESET ALL").await;
     let loaded = one(&target, false, b"a\n").await.expect("a load");
     assert_eq!(loaded, FileOutcome::Loaded(1));
+    machine.end().await;
+}
+
+/// A report has the place in the file, as an editor counts it.
+#[tokio::test]
+async fn a_refusal_says_where_and_what_stood_there() {
+    let machine = Machine::start().await;
+    let target = machine.target("127.0.0.1", "").await;
+    target.set_up().await.expect("a ledger");
+    machine
+        .say(
+            "CREATE TABLE public.one (id int UNIQUE, data json, amount int NOT NULL CHECK (amount < 100))",
+        )
+        .await;
+    let long = "z".repeat(400);
+    let cases = [
+        ("1,{},1\n2,{},ten\n", false, ("2", "amount", "ten", "22P02")),
+        (
+            "id,data,amount\n1,{},1\n2,{},ten\n",
+            true,
+            ("3", "amount", "ten", "22P02"),
+        ),
+        // The line is the file's and not that of the JSON.
+        (
+            "1,{},1\n2,{},1\n3,{},1\n4,{},1\n5,{bad,1\n",
+            false,
+            ("5", "data", "{bad", "22P02"),
+        ),
+        // A record of two lines is on its last one.
+        (
+            "1,{},1\n2,\"{\n}\",1\n3,\"{\n}\",x\n",
+            false,
+            ("5", "amount", "x", "22P02"),
+        ),
+        ("1,{},1\n2,{}\n", false, ("2", "amount", "2,{}", "22P04")),
+        ("1,{},1,1\n", false, ("1", "", "1,{},1,1", "22P04")),
+        ("1,{},\n", false, ("1", "amount", "1,{},", "23502")),
+        ("1,{},500\n", false, ("1", "", "1,{},500", "23514")),
+        ("1,{},1\n1,{},2\n", false, ("2", "", "", "23505")),
+    ];
+    for (body, header, (line, column, value, code)) in cases {
+        let outcome = one(&target, header, body.as_bytes())
+            .await
+            .expect("an answer");
+        let FileOutcome::Bad(bad) = outcome else {
+            panic!("{body:?}: {outcome:?}");
+        };
+        let found = (
+            bad.line.as_str(),
+            bad.column.as_str(),
+            bad.value.as_str(),
+            bad.code.as_str(),
+        );
+        assert_eq!(found, (line, column, value, code), "{body:?}: {bad:?}");
+        let detailed = ["23502", "23514", "23505"].contains(&code);
+        assert!(!detailed || !bad.detail.is_empty(), "{bad:?}");
+    }
+    let outcome = one(&target, false, format!("{long},{{}},1\n").as_bytes()).await;
+    let Ok(FileOutcome::Bad(bad)) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert!(bad.value.len() < 200, "{bad:?}");
     machine.end().await;
 }
 
