@@ -116,3 +116,41 @@ impl Metrics {
         String::from_utf8(text).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use stepfleet_docs::{Table, check_table};
+
+    use super::*;
+
+    #[test]
+    fn the_reference_has_every_metric() {
+        let metrics = Metrics::new().expect("a registry");
+        // What has labels is there once it was counted.
+        let (one, three) = (&["x"], &["x", "y", "z"]);
+        metrics.decisions.with_label_values(three).inc();
+        for counter in [
+            &metrics.rejected,
+            &metrics.signals,
+            &metrics.believed,
+            &metrics.failures,
+        ] {
+            counter.with_label_values(one).inc();
+        }
+        for gauge in [
+            &metrics.replicas,
+            &metrics.recommended,
+            &metrics.breached,
+            &metrics.at_max,
+        ] {
+            gauge.with_label_values(one).set(1);
+        }
+        let families = metrics.registry.gather();
+        let names = families.iter().map(|family| family.name());
+        let table = Table {
+            page: "docs/reference.md",
+            name: "autoscaler-metrics",
+        };
+        check_table(table, names).expect("the table");
+    }
+}

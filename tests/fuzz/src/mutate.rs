@@ -253,7 +253,8 @@ impl Mutator {
             }
             _ => {
                 let key = lines[at].iter().position(|byte| *byte == b':');
-                let old = lines[at].split_off(key.map_or(lines[at].len(), |key| key + 1));
+                let value = key.map_or(lines[at].len(), |key| key + 1);
+                let old = lines[at].split_off(value);
                 let old = String::from_utf8_lossy(&old).into_owned();
                 let value = match self.random.random_ratio(1, 3) {
                     true => (*NUMBERS.choose(&mut self.random).unwrap_or(&"0")).to_owned(),

@@ -111,7 +111,7 @@ mod tests {
         let key = "é".repeat(1_000);
         let fault = read_config::<Value>(&json!({key.clone(): {key: [1]}}));
         fault.expect("anything");
-        let long = Node::of_value(&json!({"é".repeat(60): {"é".repeat(60): {"a": [[1]]}}}));
+        let long = Node::of_value(&json!({"é".repeat(62): {"é".repeat(62): {"a": [[1]]}}}));
         let mut node = &long.expect("small");
         let mut longest = 0;
         while let Some(below) = below(node) {

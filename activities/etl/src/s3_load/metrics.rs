@@ -20,13 +20,20 @@ const OLDEST_AGE: &str = "OldestAgeSeconds";
 /// How many files a run could not load.
 const FAILED_FILES: &str = "FailedFiles";
 
+/// How many keys of `incoming/` are not taken.
+const IGNORED_FILES: &str = "IgnoredFiles";
+/// How many messages a trigger could not work on.
+const REJECTED_MESSAGES: &str = "RejectedMessages";
+
 /// All of them.
 #[cfg(test)]
-pub(crate) const ALL: [&str; 4] = [
+pub(crate) const ALL: [&str; 6] = [
     UNPROCESSED_FILES,
     UNPROCESSED_BYTES,
     OLDEST_AGE,
     FAILED_FILES,
+    IGNORED_FILES,
+    REJECTED_MESSAGES,
 ];
 
 /// The CloudWatch client that the loader is given.
@@ -66,7 +73,7 @@ pub(crate) async fn publish(client: &Client, table: &str, waiting: Unprocessed) 
             waiting.oldest_seconds,
         ))
         .metric_data(datum(
-            "IgnoredFiles",
+            IGNORED_FILES,
             StandardUnit::Count,
             waiting.ignored as f64,
         ))
@@ -89,7 +96,7 @@ pub(crate) async fn publish(client: &Client, table: &str, waiting: Unprocessed) 
 pub(crate) async fn publish_rejected(client: &Client, activity: &str, count: u64) -> Answer<()> {
     let dimension = Dimension::builder().name("Activity").value(activity);
     let datum = MetricDatum::builder()
-        .metric_name("RejectedMessages")
+        .metric_name(REJECTED_MESSAGES)
         .dimensions(dimension.build())
         .unit(StandardUnit::Count)
         .value(count as f64);
