@@ -13,10 +13,12 @@ use stepfleet_activity::HandlerSpec;
 
 pub use outside::deleting::ConditionalDelete;
 pub use s3_load::codec::{Compression, Gzip};
+pub use s3_load::column::{ColumnName, ColumnNameError};
 pub use s3_load::config::{
     Commit, LoadConfig, Notify, OnFailed, SetUpError, TriggerConfig, WatchConfig,
     conditional_delete,
 };
+pub use s3_load::formats::{Encoding, Header, Options};
 pub use s3_load::input::{Format, LoadInput, LoadOutput};
 pub use s3_load::matching::Match;
 pub use s3_load::reprocess::{Fate, Reprocess, ReprocessError, Reprocessed, reprocess};

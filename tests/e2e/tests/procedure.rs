@@ -1,4 +1,4 @@
-//! The procedure `stepfleet.load_batch` as the last guard against loading twice.
+//! The procedure `stepfleet.load_batch_2` as the last guard against loading twice.
 //! A loader looks for the batch before it calls, and so hardly ever needs it.
 //! Here it is called with what loaders have sent whose look came too early: they
 //! die over the call, so that nobody looks and no file is moved.
@@ -90,7 +90,7 @@ impl Scene {
         let [_lock, call] = &sqls[..] else {
             panic!("{sqls:?}");
         };
-        assert!(call.starts_with("CALL stepfleet.load_batch("), "{call}");
+        assert!(call.starts_with("CALL stepfleet.load_batch_2("), "{call}");
         let sent = (self.data.batch_execute_statement())
             .set_database(of.database().map(str::to_owned))
             .set_workgroup_name(of.workgroup_name().map(str::to_owned))

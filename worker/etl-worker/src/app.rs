@@ -107,7 +107,7 @@ impl App for Etl {
 
 fn ddl() -> clap::Command {
     clap::Command::new("ddl")
-        .about("Print the SQL that setup runs in a warehouse, with stepfleet.load_batch")
+        .about("Print the SQL that setup runs in a warehouse, with stepfleet.load_batch_2")
         .after_help(
             "For warehouses in which the worker may not create anything: somebody who may runs this.
 

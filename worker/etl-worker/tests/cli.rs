@@ -165,9 +165,9 @@ fn handlers_say_what_their_config_and_input_are() {
         "commit transaction | procedure transaction How a batch comes into Redshift: by statements, or by a stored procedure.",
         "isolate.attempts whole number, 1 to 1000 20 COPYs in one run at most. With 1, a bad file stops its batch, and nothing is moved.",
         "notify.topic text required The ARN of an SNS topic. It is told at least once.",
-        "format csv | json required How the files are written.",
-        "header true | false false Whether each CSV file begins with a line of names.",
-        "columns list of text none The columns in the files' order; without them, the table's own.",
+        "format csv | text | json | fixed_width required How the files are written.",
+        "header match | skip | none none Whether each file begins with a line of names: `match` (or true) finds each field's column by them, `skip` passes over the line.",
+        "columns list of text none The columns in the files' order; without them, the table's own. Names in double quotes keep their case where the warehouse does.",
     ] {
         assert!(squeezed.iter().any(|one| one == line), "{line}\n{text}");
     }
@@ -236,7 +236,7 @@ fn the_sql_of_a_warehouse_is_printed_for_those_who_run_it_by_hand() {
         "CREATE SCHEMA IF NOT EXISTS stepfleet;",
         "CREATE TABLE IF NOT EXISTS stepfleet.ledger (",
         "CREATE TABLE IF NOT EXISTS stepfleet.lock_31 (",
-        "CREATE OR REPLACE PROCEDURE stepfleet.load_batch(",
+        "CREATE OR REPLACE PROCEDURE stepfleet.load_batch_2(",
         "$load_batch$ LANGUAGE plpgsql;",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");

@@ -151,7 +151,7 @@ async fn a_dry_run_says_everything_and_calls_nothing() {
             "would create or update state machine demo-load with role arn:aws:iam::123456789012:role/stepfleet-demo-states",
             "would create activity demo-notify",
             "would create schema stepfleet with the ledger and its locks in warehouse main, database dev",
-            "would create or replace procedure stepfleet.load_batch in warehouse main, database dev",
+            "would create or replace procedures stepfleet.load_batch_2 and stepfleet.reload_batch in warehouse main, database dev",
         ]
     );
     assert_eq!(*cloud.lock().unwrap(), Cloud::default());

@@ -11,9 +11,11 @@ use crate::outside::{Object, ObjectStore};
 use crate::s3_load::batch::Batch;
 use crate::s3_load::cancel::CancelOnDrop;
 use crate::s3_load::failed::Reject;
+use crate::s3_load::forms;
 use crate::s3_load::input::LoadInput;
 use crate::s3_load::lease::Lease;
 use crate::s3_load::loader::{Loader, is_of};
+use crate::s3_load::redshift::sql;
 use crate::s3_load::signals::Signals;
 use crate::s3_load::warehouse::{Description, LedgerRow, Warehouse};
 
@@ -168,7 +170,12 @@ impl<S: ObjectStore, W: Warehouse, M: Signals> Loader<S, W, M> {
         if ended.state == State::Failed && data_api::is_of_table(said) {
             // No file is asked: an earlier COPY of the batch may have named some.
             let cause = format!("batch {} was not loaded: {said}", batch.id);
-            return Err(ActivityError::permanent(Area::LOAD, cause));
+            let error = ActivityError::permanent(Area::LOAD, cause);
+            // A column that a header names may be the files' fault.
+            return match forms::unknown_column(&batch.input, said) {
+                Some(_) => Ok(Ended::Unexplained(error)),
+                None => Err(error),
+            };
         }
         if ended.state == State::Failed {
             let bad = self
@@ -196,6 +203,11 @@ impl<S: ObjectStore, W: Warehouse, M: Signals> Loader<S, W, M> {
             (_, None) => ("the warehouse gave no reason", Class::Permanent),
         };
         let cause = format!("batch {} was not loaded: {reason}", batch.id);
+        let made = |name: &&str| reason.contains(*name);
+        if sql::PROCEDURES.iter().any(made) && reason.contains("does not exist") {
+            let cause = format!("{cause}; `etl-worker setup` makes it");
+            return Err(ActivityError::permanent(Area::LOAD, cause));
+        }
         let error = ActivityError::new(Area::LOAD, class, cause);
         if ended.state == State::Failed && class == Class::Permanent {
             return Ok(Ended::Unexplained(error));

@@ -7,18 +7,24 @@ use stepfleet_activity::catalogue::read_config;
 use stepfleet_activity::{ActivityError, Class, ConfigFault, names};
 
 use crate::s3_load::codec::{Compression, Gzip};
+use crate::s3_load::column::ColumnName;
+use crate::s3_load::formats::{self, Header, Options};
 use crate::s3_load::keys;
 use crate::s3_load::matching::{Match, Taken};
-use crate::s3_load::table::{Dialect, TableName, is_identifier};
+use crate::s3_load::table::{Dialect, TableName};
 
 /// How the files are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Format {
     /// Comma-separated values.
     Csv,
-    /// JSON lines.
+    /// Fields between delimiters, without quotes.
+    Text,
+    /// JSON objects, one after the other.
     Json,
+    /// Fields of fixed widths.
+    FixedWidth,
 }
 
 /// The input of `etl.s3-load`.
@@ -41,9 +47,10 @@ pub struct LoadInput {
     /// unless said, but for markers like `_SUCCESS`. A `*` crosses `/`.
     #[serde(default, rename = "match", skip_serializing_if = "Match::is_all")]
     pub matches: Match,
-    /// Whether each CSV file begins with a line of names.
-    #[serde(default)]
-    pub header: bool,
+    /// Whether each file begins with a line of names: `match` (or true) finds each
+    /// field's column by them, `skip` passes over the line.
+    #[serde(default, skip_serializing_if = "Header::is_none")]
+    pub header: Header,
     /// How the files are packed: each as its name ends or else as it begins,
     /// unless it is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,9 +62,14 @@ pub struct LoadInput {
     /// In an input alone: in the catalogue it would be so at every tick.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reload: bool,
-    /// The columns in the files' order; without them, the table's own.
+    /// The columns in the files' order; without them, the table's own. Names in
+    /// double quotes keep their case where the warehouse does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub columns: Vec<String>,
+    #[schemars(with = "Vec<String>")]
+    pub columns: Vec<ColumnName>,
+    /// What the format leaves open; see the table of formats.
+    #[serde(default, skip_serializing_if = "Options::is_empty")]
+    pub options: Options,
 }
 
 /// The output of `etl.s3-load`.
@@ -140,32 +152,32 @@ impl LoadInput {
             let allowed = "one of `compression` and its short form `gzip`";
             faults.push(fault("gzip", "both", allowed));
         }
-        if self.format == Format::Json && self.header {
-            let allowed = "a header for csv: JSON names its columns itself";
-            faults.push(fault("header", "true", allowed));
-        }
         self.column_faults(&mut faults);
+        faults.extend(self.options.faults());
+        faults.extend(formats::faults_on(self, None));
         faults
     }
 
     fn column_faults(&self, faults: &mut Vec<ConfigFault>) {
         for (at, column) in self.columns.iter().enumerate() {
-            let path = format!("columns[{at}]");
-            let same = |other: &String| other.eq_ignore_ascii_case(column);
-            if !is_identifier(column) {
-                faults.push(fault(&path, column, "a name in letters, digits and _"));
-            } else if let Some(first) = self.columns[..at].iter().position(same) {
+            if let Some(first) = self.columns[..at].iter().position(|other| other == column) {
                 let allowed = format!("a column once, and columns[{first}] is it already");
-                faults.push(fault(&path, column, &allowed));
+                faults.push(fault(&format!("columns[{at}]"), column.name(), &allowed));
             }
         }
     }
 
-    /// As a warehouse reads its names, if it can load what this says.
+    /// As a warehouse reads its names, if it has all that is said.
     pub(crate) fn on(mut self, dialect: Dialect) -> Result<Self, Vec<ConfigFault>> {
-        let mut faults = Vec::new();
+        let mut faults = formats::faults_on(&self, Some(dialect));
         if dialect == Dialect::Postgres {
             self.beyond_postgres(&mut faults);
+        }
+        for (at, column) in self.columns.iter().enumerate() {
+            let fault = column.fits(dialect).err();
+            let fault =
+                fault.map(|error| ConfigFault::new(format!("columns[{at}]"), error.to_string()));
+            faults.extend(fault);
         }
         match self.table.clone().on(dialect) {
             Ok(table) => self.table = table,
@@ -183,9 +195,6 @@ impl LoadInput {
         if self.compression() == Compression::Lzop {
             let allowed = "gzip, bzip2, zstd, none or auto: only Redshift reads lzop";
             faults.push(fault("compression", "lzop", allowed));
-        }
-        if self.format == Format::Json {
-            faults.push(fault("format", "json", "csv: only Redshift reads JSON"));
         }
     }
 
@@ -247,12 +256,11 @@ mod tests {
     #[test]
     fn nothing_reaches_sql_that_could_leave_its_place() {
         input().check().expect("fine");
-        let cases: [fn(&mut LoadInput); 5] = [
+        let cases: [fn(&mut LoadInput); 4] = [
             |input| input.bucket = "a'b".into(),
             |input| input.bucket = "AB".into(),
             |input| input.prefix = "a'/".into(),
             |input| input.prefix = "a".into(),
-            |input| input.columns = vec!["a".into(), "b)".into()],
         ];
         for (case, spoil) in cases.iter().enumerate() {
             let mut input = input();
@@ -268,11 +276,11 @@ mod tests {
         let cases = [
             (
                 json!({"format": "csw"}),
-                "input.format: found `csw`; allowed are: csv, json",
+                "input.format: found `csw`; allowed are: csv, text, json, fixed_width",
             ),
             (
                 json!({"format": 7}),
-                "input.format: found `7`; allowed are: csv, json",
+                "input.format: found `7`; allowed are: csv, text, json, fixed_width",
             ),
             (
                 json!({"table": "t"}),
@@ -288,15 +296,15 @@ mod tests {
             ),
             (
                 json!({"header": "yes"}),
-                "input.header: found the text `yes`, allowed is a boolean",
+                "input.header: found `yes`; allowed are match (or true), skip, none (or false)",
             ),
             (
-                json!({"columns": ["a", "b)"]}),
-                "input.columns[1]: found \"b)\"; allowed is a name",
+                json!({"columns": ["a", "b\"c"]}),
+                "input.columns[1]: found \"b\\\"c\"; allowed is a name",
             ),
             (
                 json!({"columns": ["id", "b", "ID"]}),
-                "input.columns[2]: found \"ID\"; allowed is a column once, and columns[0] is it",
+                "input.columns[2]: found \"id\"; allowed is a column once, and columns[0] is it",
             ),
             (
                 json!({"compression": "gzip", "gzip": true}),
@@ -312,7 +320,7 @@ mod tests {
             ),
             (
                 json!({"format": "json", "header": true}),
-                "input.header: found \"true\"; allowed is a header for csv",
+                "input.header: found `match`, which does not go with `format: json`",
             ),
             (
                 json!({"match": ["*.csv", "[a"]}),

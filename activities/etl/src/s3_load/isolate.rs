@@ -7,7 +7,7 @@ use crate::outside::{Object, ObjectStore};
 use crate::s3_load::batch::Batch;
 use crate::s3_load::commit::Ended;
 use crate::s3_load::failed::Reject;
-use crate::s3_load::grouping::Group;
+use crate::s3_load::forms::{self, Group, Looked};
 use crate::s3_load::input::LoadInput;
 use crate::s3_load::judge::Tried;
 use crate::s3_load::loader::{Loader, Run};
@@ -38,23 +38,24 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
     pub(crate) async fn isolate(
         &self,
         run: &mut Run<'_>,
-        mut groups: Vec<Group>,
+        looked: Looked,
     ) -> Result<Isolated, ActivityError> {
         let dt = self.clock.now().strftime("%Y-%m-%d").to_string();
         let mut result = Isolated::default();
+        result.tried.rejects = looked.rejects;
+        for suspect in looked.suspects {
+            result.tried.failed_alone(suspect);
+        }
+        let mut groups = looked.groups;
         let mut attempts = 0;
         groups.retain(|group| !group.files.is_empty());
         while attempts < self.config.isolate_attempts
             && let Some(group) = groups.pop()
         {
             attempts += 1;
-            let batch = Batch::new(run.input, group.files, dt.clone())
+            let batch = Batch::new(&group.input, group.files, dt.clone())
                 .packed(group.codec)
                 .again(&run.before);
-            let packed = |files| Group {
-                files,
-                codec: batch.codec,
-            };
             let doing = format!("loading {} files, COPY {attempts}", batch.files.len());
             run.context.progress.set(doing);
             self.write(&batch).await?;
@@ -66,11 +67,20 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
                 Ended::Bad(rejects) => {
                     let good = without(&batch.files, &rejects);
                     result.tried.rejects.extend(rejects);
-                    groups.extend((!good.is_empty()).then_some(good).map(packed));
+                    groups.extend(part(&batch, good));
                 }
                 Ended::Unexplained(error) => {
+                    if let Some(bad) = forms::unknown_column(&batch.input, error.cause()) {
+                        // Where the load names the columns, they are its own fault.
+                        if !run.input.columns.is_empty() {
+                            return Err(error);
+                        }
+                        let all = forms::all_at_fault(&batch, &bad);
+                        result.tried.rejects.extend(all);
+                        continue;
+                    }
                     let rest = self.narrow(&batch, &error, &mut result.tried).await?;
-                    groups.extend(rest.into_iter().map(packed));
+                    groups.extend(rest.into_iter().filter_map(|files| part(&batch, files)));
                 }
             }
         }
@@ -121,6 +131,15 @@ fn only<'a>(input: &LoadInput, files: &'a [Object], error: &ActivityError) -> Op
     };
     // One key may begin as another one: the longest is meant.
     files.iter().filter(names).max_by_key(|file| file.key.len())
+}
+
+/// Some of a batch's files: what they are alike in, they still are.
+fn part(batch: &Batch, files: Vec<Object>) -> Option<Group> {
+    (!files.is_empty()).then(|| Group {
+        input: batch.input.clone(),
+        codec: batch.codec,
+        files,
+    })
 }
 
 fn without(files: &[Object], rejects: &[Reject]) -> Vec<Object> {

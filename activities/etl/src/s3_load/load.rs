@@ -40,7 +40,10 @@ impl<S: ObjectStore, W: Warehouse, N: Signals> Loader<S, W, N> {
         // What has come of the others judges a file that fails without a reason:
         // so they stay until it is gone, whatever happens in between.
         let isolated = match self.grouped_in_turn(input, [again, first]).await {
-            Ok(groups) => self.isolate(run, groups).await,
+            Ok(groups) => match self.look(input, groups, run.context).await {
+                Ok(looked) => self.isolate(run, looked).await,
+                Err(error) => Err(error.into()),
+            },
             Err(error) => Err(error),
         };
         let (mut isolated, failure) = match isolated {

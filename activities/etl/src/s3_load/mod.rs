@@ -5,7 +5,7 @@
 //! 1. `loader` takes the prefix's `lease`, lists `incoming/` and asks the ledger:
 //!    `matching` says what is a file, `split` what of it is loaded already.
 //! 2. `select` says which files are next, `grouping` which of them are packed
-//!    alike (`codec`); a `batch` of them has a name that follows from them.
+//!    alike (`codec`) and `forms` which have one header; a `batch` of them has a name that follows from them.
 //! 3. `commit` brings a batch into `redshift`, or `one_by_one` a file into
 //!    `postgres`: rows and ledger in one transaction. `cancel` ends what nobody
 //!    waits for any more.
@@ -16,7 +16,7 @@
 //!    from where `reprocess` brings files back. `keys` names their places.
 //!
 //! What is asked of the outside is `warehouse` and `signals`; what users say is
-//! `config`, `input` and `table`.
+//! `config`, `input`, `formats`, `table` and `column`.
 
 use stepfleet_activity::{CancelSafety, HandlerSpec};
 
@@ -24,10 +24,13 @@ mod alike;
 pub(crate) mod batch;
 mod cancel;
 pub(crate) mod codec;
+pub(crate) mod column;
 mod commit;
 pub(crate) mod config;
 mod failed;
 mod finish;
+pub(crate) mod formats;
+mod forms;
 mod grouping;
 mod handler;
 pub(crate) mod input;

@@ -105,7 +105,9 @@ impl fmt::Display for SetupStep {
             ),
             Step::Procedure(name, warehouse) => write!(
                 formatter,
-                "create or replace procedures stepfleet.load_batch and stepfleet.reload_batch in warehouse {name}, database {}",
+                "create or replace procedures stepfleet.{} and stepfleet.{} in warehouse {name}, database {}",
+                sql::PROCEDURES[0],
+                sql::PROCEDURES[1],
                 warehouse.database
             ),
         }

@@ -1,6 +1,8 @@
 //! The loader as it is on AWS, against the one-machine AWS: S3 and both ways into
 //! Redshift with their real SQL.
 
+mod formats;
+
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -102,6 +104,15 @@ impl Machine {
 
     /// One run of an activity, whose prefix and table have its name.
     async fn run(&self, name: &str, reload: bool) -> LoadOutput {
+        let input = LoadInput {
+            reload,
+            ..input(name)
+        };
+        self.load(name, input).await
+    }
+
+    /// One run of an activity with this input.
+    async fn load(&self, name: &str, input: LoadInput) -> LoadOutput {
         let clients = Clients {
             s3: self.s3(),
             redshiftdata: aws_sdk_redshiftdata::Client::new(&self.aws),
@@ -117,10 +128,6 @@ impl Machine {
             deadline: now,
             heartbeat_interval: Duration::from_secs(20),
             progress: Default::default(),
-        };
-        let input = LoadInput {
-            reload,
-            ..input(name)
         };
         let output = load.expect("a loader").run(input, context).await;
         output.expect("a load")

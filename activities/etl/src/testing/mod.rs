@@ -6,6 +6,7 @@ mod cases;
 mod closed;
 mod crash;
 mod faulty;
+mod headers;
 mod isolation;
 mod lacking;
 mod live;

@@ -12,6 +12,7 @@ use crate::outside::Answer;
 use crate::outside::call::CallError;
 use crate::outside::data_api::{State, Statement};
 use crate::s3_load::batch::Batch;
+use crate::s3_load::formats::Header;
 use crate::s3_load::warehouse::{BadFile, Description, FileOutcome, LedgerRow, Loaded};
 
 /// A load as it was submitted.
@@ -21,6 +22,8 @@ struct Load {
     token: String,
     table: String,
     dt: String,
+    /// The COPY's list where the files begin with names.
+    header: Option<Vec<String>>,
     manifest: String,
     list: String,
     packed: String,
@@ -125,6 +128,7 @@ impl World {
                 token: token.to_owned(),
                 table: batch.input.table.id().to_owned(),
                 dt: batch.dt.clone(),
+                header: header(batch),
                 manifest: batch.manifest_key(),
                 list: batch.list_key(),
                 packed: batch.codec.to_string(),
@@ -273,7 +277,14 @@ impl World {
                 db.bad.insert(query(at), bad);
                 return Err("Load into table failed".to_owned());
             }
-            rows.extend(body.lines().map(|row| (load.table.clone(), row.to_owned())));
+            let data = body.lines().skip(usize::from(load.header.is_some()));
+            let columns = load.header.as_deref().unwrap_or_default();
+            if let Some(gone) = columns.iter().find(|name| *name == "gone") {
+                return Err(format!(
+                    "ERROR: column \"{gone}\" of relation \"t\" does not exist"
+                ));
+            }
+            rows.extend(data.map(|row| (load.table.clone(), arranged(row, columns))));
         }
         let loaded = Loaded {
             files: urls.len() as u64,
@@ -403,6 +414,26 @@ fn staged(line: &str, dt: &str) -> LedgerRow {
         verified: false,
         age: Duration::ZERO,
     }
+}
+
+fn header(batch: &Batch) -> Option<Vec<String>> {
+    let columns = batch.input.columns.iter().map(ToString::to_string);
+    (batch.input.header != Header::None).then(|| columns.collect())
+}
+
+/// A row as the table has it: its fields in their columns, whatever their order.
+fn arranged(row: &str, columns: &[String]) -> String {
+    let mut fields: Vec<(&str, &str)> = columns
+        .iter()
+        .map(String::as_str)
+        .zip(row.split(','))
+        .collect();
+    if fields.is_empty() {
+        return row.to_owned();
+    }
+    fields.sort_unstable();
+    let fields: Vec<&str> = fields.into_iter().map(|(_, field)| field).collect();
+    fields.join(",")
 }
 
 /// Neither column must be `bad`.

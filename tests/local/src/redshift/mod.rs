@@ -8,6 +8,7 @@ mod parameters;
 mod postgres;
 mod procedure;
 mod request;
+mod reserved;
 mod result;
 mod run;
 mod spans;

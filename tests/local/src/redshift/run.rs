@@ -13,6 +13,7 @@ use super::copy::token::{Kind, tokens};
 use super::copy::{self, CopyCommand, Job, Record};
 use super::postgres::{Warehouse, reason};
 use super::procedure;
+use super::reserved;
 use super::result::Rows;
 use super::translate::translate;
 use crate::s3::S3;
@@ -178,7 +179,10 @@ async fn one(place: &Place<'_>, query: &Query, client: &Client) -> Result<QueryR
     match copy::parse(&query.sql) {
         Some(Ok(command)) => load(place, &command, (query.id, client)).await,
         Some(Err(error)) => Err(Failure::Said(error)),
-        None => ask(&translate(&query.sql), client).await,
+        None => {
+            reserved::refuse(&query.sql).map_err(Failure::Said)?;
+            ask(&translate(&query.sql), client).await
+        }
     }
 }
 

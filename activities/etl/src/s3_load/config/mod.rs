@@ -84,7 +84,7 @@ pub enum Commit {
     /// Statements of the loader's own, in one transaction.
     #[default]
     Transaction,
-    /// `CALL stepfleet.load_batch(...)`, which `etl-worker setup` makes.
+    /// `CALL stepfleet.load_batch_2(...)`, which `etl-worker setup` makes.
     Procedure,
 }
 
@@ -555,7 +555,7 @@ mod tests {
             (
                 json!({"format": "json", "header": true}),
                 "loads[0].header",
-                "csv",
+                "does not go with `format: json`",
             ),
         ] {
             let config = json!({"warehouse": "main", "loads": [load(&more)]});
@@ -570,7 +570,14 @@ mod tests {
         // What only Redshift reads.
         for (more, path) in [
             (json!({"compression": "lzop"}), "loads[0].compression"),
-            (json!({"format": "json"}), "loads[0].format"),
+            (
+                json!({"format": "fixed_width", "options": {"widths": [1]}}),
+                "loads[0].format",
+            ),
+            (
+                json!({"options": {"time_format": "auto"}}),
+                "loads[0].options.time_format",
+            ),
         ] {
             let said: LoadInput = serde_json::from_value(load(&more)).expect("an input");
             standing::checked(vec![said.clone()], Dialect::Redshift).expect("fine");

@@ -148,9 +148,13 @@ pub(crate) fn checked(
 ) -> Result<Vec<LoadInput>, Vec<ConfigFault>> {
     let (mut read, mut faults) = (Vec::with_capacity(loads.len()), Vec::new());
     for (at, load) in loads.into_iter().enumerate() {
-        let own = load.faults().into_iter();
-        faults.extend(own.map(|fault| of_load(at, fault)));
-        match load.on(dialect) {
+        let own = load.faults();
+        let checked = if own.is_empty() {
+            load.on(dialect)
+        } else {
+            Err(own)
+        };
+        match checked {
             Ok(load) => read.push(load),
             Err(beyond) => faults.extend(beyond.into_iter().map(|fault| of_load(at, fault))),
         }

@@ -2,11 +2,12 @@
 
 #[cfg(test)]
 mod live;
-mod records;
+mod reader;
 mod refusal;
+mod target;
 #[cfg(test)]
 mod tests;
-mod unpack;
+pub(crate) mod unpack;
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -21,9 +22,10 @@ use crate::outside::postgres::{Postgres, failed};
 use crate::outside::{Answer, Object};
 use crate::s3_load::batch::Batch;
 use crate::s3_load::codec::Codec;
-use crate::s3_load::input::{Format, LoadInput};
+use crate::s3_load::formats::RecordFault;
+use crate::s3_load::input::LoadInput;
 use crate::s3_load::warehouse::{BadFile, FileOutcome, FileTarget, Ledger, LedgerRow};
-use records::Records;
+use reader::Reader;
 
 /// How much goes to the server in one message.
 const CHUNK: usize = 1 << 20;
@@ -104,17 +106,20 @@ impl FileTarget for Postgres {
             Ok(body) => body,
             Err(reason) => return Ok(FileOutcome::Bad(nowhere(url, reason))),
         };
-        let copy = copy(&batch.input)?;
         let mut client = self.connect().await?;
         let begun = client.transaction().await;
         let transaction = begun.map_err(|error| failed("begin a load", &error))?;
-        let loaded = match once(&transaction, (batch, file), (&copy, body)).await {
+        let loaded = match once(&transaction, (batch, file), body).await {
             Ok(Some(sent)) if sent.records == sent.rows => sent.rows,
             // What was not committed ends with its connection.
             Ok(Some(sent)) => return Ok(FileOutcome::Bad(nowhere(url, sent.differ()))),
             Ok(None) => return Ok(FileOutcome::Already),
             // The transaction ends with its connection.
-            Err(error) => return refusal::outcome(&url, &batch.input, &error),
+            Err(Stop::File(fault)) => return Ok(FileOutcome::Bad(at(url, fault))),
+            Err(Stop::Server(error, reader)) => {
+                let refused = refusal::outcome(&url, &batch.input, &error)?;
+                return Ok(placed(refused, reader.as_deref()));
+            }
         };
         match transaction.commit().await {
             Ok(()) => Ok(FileOutcome::Loaded(loaded)),
@@ -140,12 +145,32 @@ impl Sent {
     }
 }
 
+/// Why a file's rows are not in.
+enum Stop {
+    /// What its reader says of it.
+    File(RecordFault),
+    /// What the server says, and who knows where in the file that is.
+    Server(Error, Option<Box<Reader>>),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Server(error, None)
+    }
+}
+
+impl From<RecordFault> for Stop {
+    fn from(fault: RecordFault) -> Self {
+        Self::File(fault)
+    }
+}
+
 /// The file's row first, and its rows if nobody else has it; gives their number.
 async fn once(
     transaction: &Transaction<'_>,
     (batch, file): (&Batch, &Object),
-    (copy, body): (&str, Bytes),
-) -> Result<Option<Sent>, Error> {
+    body: Bytes,
+) -> Result<Option<Sent>, Stop> {
     let input = &batch.input;
     let bytes = i64::try_from(file.size).unwrap_or(i64::MAX);
     let noted = transaction
@@ -166,43 +191,43 @@ async fn once(
     if noted == 0 {
         return Ok(None);
     }
-    let sink = transaction.copy_in::<_, Bytes>(copy).await?;
-    let mut sink = std::pin::pin!(sink);
-    let mut records = Records::default();
-    for piece in body.chunks(CHUNK) {
-        // Why the server takes no more is in its answer, not in the send.
-        if sink.send(records.pass(piece).into()).await.is_err() {
-            break;
-        }
-    }
-    let (rest, records) = records.finish();
-    // Likewise.
-    let _ = sink.send(rest.into()).await;
-    let rows = sink.finish().await?;
-    let records = records.saturating_sub(u64::from(input.header));
+    let target = target::of(transaction, input, &body).await?;
+    let mut reader = Reader::new(input, target.columns);
+    let sent = send(transaction, (&target.copy, body), &mut reader).await;
+    let sent = sent.map_err(|stop| match stop {
+        Stop::Server(error, _) => Stop::Server(error, Some(Box::new(reader))),
+        file => file,
+    })?;
+    let rows = sent.rows;
     let count = i64::try_from(rows).unwrap_or(i64::MAX);
     let (table, bucket) = (input.table.id(), &input.bucket);
     transaction
         .execute(COUNT, &[&table, bucket, &file.key, &file.etag, &count])
         .await?;
-    Ok(Some(Sent { records, rows }))
+    Ok(Some(sent))
 }
 
-/// All that stands in this text is on an allow-list ([`LoadInput`]).
-fn copy(input: &LoadInput) -> Answer<String> {
-    if input.format != Format::Csv {
-        let reason = "PostgreSQL takes CSV: the format json is for Redshift".to_owned();
-        return Err(refused("load a file", reason));
+async fn send(
+    transaction: &Transaction<'_>,
+    (copy, body): (&str, Bytes),
+    reader: &mut Reader,
+) -> Result<Sent, Stop> {
+    let sink = transaction.copy_in::<_, Bytes>(copy).await?;
+    let mut sink = std::pin::pin!(sink);
+    for piece in body.chunks(CHUNK) {
+        // Why the server takes no more is in its answer, not in the send.
+        if sink.send(reader.pass(piece)?.into()).await.is_err() {
+            return Ok(Sent {
+                records: 0,
+                rows: sink.finish().await?,
+            });
+        }
     }
-    let columns = match input.columns.as_slice() {
-        [] => String::new(),
-        columns => format!(" ({})", columns.join(", ")),
-    };
-    Ok(format!(
-        "COPY {}{columns} FROM STDIN (FORMAT csv, HEADER {})",
-        input.table.sql(),
-        input.header
-    ))
+    let (rest, records) = reader.finish()?;
+    // Likewise.
+    let _ = sink.send(rest.into()).await;
+    let rows = sink.finish().await?;
+    Ok(Sent { records, rows })
 }
 
 /// The inside of a file: as it is said to be packed, or else as it begins,
@@ -217,6 +242,33 @@ fn unpacked(input: &LoadInput, body: Vec<u8>) -> Result<Bytes, String> {
     let read = unpack::unpacked(codec, body.as_slice())?.read_to_end(&mut plain);
     read.map(|_| plain.into())
         .map_err(|error| unpack::said(codec, &error))
+}
+
+/// With the file's own line in place of that of what was sent.
+fn placed(outcome: FileOutcome, reader: Option<&Reader>) -> FileOutcome {
+    let line = |bad: BadFile| {
+        let line = bad.line.parse().ok().zip(reader);
+        let line = line.map(|(line, reader)| reader.line(line).to_string());
+        BadFile {
+            line: line.unwrap_or(bad.line.clone()),
+            ..bad
+        }
+    };
+    match outcome {
+        FileOutcome::Bad(bad) => FileOutcome::Bad(line(bad)),
+        FileOutcome::Odd(bad) => FileOutcome::Odd(line(bad)),
+        other => other,
+    }
+}
+
+/// Where the reader has found it.
+fn at(file: String, fault: RecordFault) -> BadFile {
+    BadFile {
+        line: fault.line.to_string(),
+        column: fault.column,
+        value: fault.value,
+        ..nowhere(file, fault.reason)
+    }
 }
 
 fn nowhere(file: String, reason: String) -> BadFile {

@@ -14,25 +14,6 @@ pub(super) fn input(more: &Value) -> LoadInput {
 }
 
 #[test]
-fn the_copy_says_what_the_input_says() {
-    for (more, want) in [
-        (
-            json!({}),
-            "COPY \"public\".\"t\" FROM STDIN (FORMAT csv, HEADER false)",
-        ),
-        (
-            json!({"header": true, "gzip": true, "columns": ["a", "b"]}),
-            "COPY \"public\".\"t\" (a, b) FROM STDIN (FORMAT csv, HEADER true)",
-        ),
-    ] {
-        assert_eq!(copy(&input(&more)).expect("a COPY"), want);
-    }
-    let refused = copy(&input(&json!({"format": "json"}))).expect_err("no JSON");
-    assert!(refused.reason.contains("json"), "{refused}");
-    assert_eq!(refused.class, Class::Permanent);
-}
-
-#[test]
 fn what_is_packed_is_unpacked_and_what_is_not_is_bad() {
     let packed = |text: &[u8]| {
         let mut packed = GzEncoder::new(Vec::new(), Compression::fast());

@@ -15,7 +15,7 @@ const WINDOW_LOG: u32 = 25;
 ///
 /// # Errors
 /// Says why a file that is packed so cannot be read here at all.
-pub(super) fn unpacked<'a>(
+pub(crate) fn unpacked<'a>(
     codec: Codec,
     packed: impl Read + Send + 'a,
 ) -> Result<Box<dyn Read + Send + 'a>, String> {
@@ -40,7 +40,7 @@ pub(super) fn unpacked<'a>(
 }
 
 /// What a failed read of the inside says of the file.
-pub(super) fn said(codec: Codec, error: &Error) -> String {
+pub(crate) fn said(codec: Codec, error: &Error) -> String {
     match error.kind() {
         ErrorKind::UnexpectedEof => format!("it ends in the middle of its {codec} stream"),
         _ => format!("it is not {codec}: {error}"),

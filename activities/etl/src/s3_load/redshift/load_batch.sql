@@ -1,10 +1,10 @@
 CREATE OR REPLACE PROCEDURE stepfleet.${NAME}(
     batch IN varchar(64),      -- the hash over the table and the files
     target IN varchar(256),    -- "schema"."table"
-    names IN varchar(max),     -- (a, b), or nothing
+    names IN varchar(max),     -- ("a", "b"), or nothing
     list IN varchar(max),      -- the URL of the files as the ledger's rows
     manifest IN varchar(max),  -- the URL of the manifest
-    how IN varchar(256),       -- FORMAT CSV IGNOREHEADER 1 GZIP
+    how IN varchar(max),       -- FORMAT CSV DELIMITER ';' IGNOREHEADER 1 GZIP
     reader IN varchar(max),    -- the role in quotes, or default
     day IN varchar(10)${AGAIN}
 )
@@ -15,8 +15,8 @@ DECLARE
 BEGIN
     -- These become a part of a statement.
     IF target !~ '^"[A-Za-z0-9_$ -]+"[.]"[A-Za-z0-9_$ -]+"$'
-        OR names !~ '^( [(][A-Za-z0-9_, ]*[)])?$'
-        OR how !~ '^FORMAT (CSV( IGNOREHEADER 1)?|JSON ''auto'')( (GZIP|BZIP2|ZSTD|LZOP))?$'
+        OR names !~ '^( [(]"[^"]+"(, "[^"]+")*[)])?$'
+        OR how !~ '^(FORMAT|DELIMITER|FIXEDWIDTH)( [A-Z0-9]+| ''([^'']|'''')*'')+$'
         OR reader !~ '^(default|''[^'']*'')$' THEN
         RAISE EXCEPTION 'stepfleet.${NAME}: an argument is not what the loader passes';
     END IF;

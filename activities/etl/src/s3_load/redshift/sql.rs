@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::s3_load::batch::Batch;
 use crate::s3_load::codec::Codec;
-use crate::s3_load::input::{Format, LoadInput};
+use crate::s3_load::{column, formats};
 
 /// Which statement of [`load`] is the COPY into the target.
 pub(crate) const COPY: usize = 4;
@@ -17,6 +17,11 @@ pub(crate) const COPY: usize = 4;
 /// The files of the batch, for the length of its transaction. A table that all
 /// loads share would be locked by the first write to it until the commit.
 const STAGING: &str = "stepfleet_batch";
+
+/// What [`procedures`] make in the schema `stepfleet`. The number is that of the
+/// arguments' meaning: a worker of before goes on calling the one that it knows,
+/// beside this one, and a new one never passes an old one what it does not take.
+pub(crate) const PROCEDURES: [&str; 2] = ["load_batch_2", "reload_batch"];
 
 /// How many locks there are: with `CREATE SCHEMA` and the ledger they fit into
 /// one batch, which takes 40 statements.
@@ -64,7 +69,7 @@ pub(crate) fn call(batch: &Batch, copy_role: Option<&str>) -> Vec<String> {
     let mut arguments = vec![
         batch.id.clone(),
         input.table.sql(),
-        columns(input),
+        column::list(&input.columns),
         format!("s3://{}/{}", input.bucket, batch.list_key()),
         format!("s3://{}/{}", input.bucket, batch.manifest_key()),
         format(batch),
@@ -73,10 +78,10 @@ pub(crate) fn call(batch: &Batch, copy_role: Option<&str>) -> Vec<String> {
     ];
     arguments.iter_mut().for_each(|text| *text = literal(text));
     let name = match batch.before.len() {
-        0 => "load_batch",
+        0 => PROCEDURES[0],
         earlier => {
             arguments.push(earlier.to_string());
-            "reload_batch"
+            PROCEDURES[1]
         }
     };
     let call = format!("CALL stepfleet.{name}({})", arguments.join(", "));
@@ -97,8 +102,8 @@ pub(crate) fn procedures() -> [String; 2] {
     let day = "         -- a folder of processed/";
     let again = ",        -- a folder of processed/\n    earlier IN bigint          -- how often the ledger has these files already";
     [
-        made("load_batch", day, "0"),
-        made("reload_batch", again, "earlier"),
+        made(PROCEDURES[0], day, "0"),
+        made(PROCEDURES[1], again, "earlier"),
     ]
 }
 
@@ -128,7 +133,7 @@ fn copy(batch: &Batch, copy_role: Option<&str>) -> String {
     format!(
         "COPY {}{} FROM 's3://{}/{}' IAM_ROLE {} MANIFEST {}",
         input.table.sql(),
-        columns(input),
+        column::list(&input.columns),
         input.bucket,
         batch.manifest_key(),
         role(copy_role),
@@ -136,22 +141,8 @@ fn copy(batch: &Batch, copy_role: Option<&str>) -> String {
     )
 }
 
-/// ` (a, b)`, or nothing.
-fn columns(input: &LoadInput) -> String {
-    if input.columns.is_empty() {
-        return String::new();
-    }
-    format!(" ({})", input.columns.join(", "))
-}
-
 /// `FORMAT CSV IGNOREHEADER 1 GZIP`.
 fn format(batch: &Batch) -> String {
-    let input = &batch.input;
-    let format = match (input.format, input.header) {
-        (Format::Csv, true) => "CSV IGNOREHEADER 1",
-        (Format::Csv, false) => "CSV",
-        (Format::Json, _) => "JSON 'auto'",
-    };
     let packed = match batch.codec {
         Codec::Plain => "",
         Codec::Gzip => " GZIP",
@@ -159,11 +150,12 @@ fn format(batch: &Batch) -> String {
         Codec::Zstd => " ZSTD",
         Codec::Lzop => " LZOP",
     };
-    format!("FORMAT {format}{packed}")
+    format!("{}{packed}", formats::how(&batch.input))
 }
 
+/// A backslash means something in Redshift's literals.
 fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
 /// The catalogue has no say in quoting: a quote in an ARN is doubled.
@@ -247,6 +239,7 @@ pub(crate) fn mark_verified(files: u64, rows: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::s3_load::input::LoadInput;
 
     fn batch(input: &str) -> Batch {
         let input: LoadInput = serde_json::from_str(input).expect("an input");
@@ -256,18 +249,20 @@ mod tests {
     #[test]
     fn the_copy_says_what_the_input_says() {
         let one = batch(
-            r#"{"bucket": "land", "prefix": "p/", "table": "public.t", "format": "csv", "header": true, "gzip": true, "columns": ["a", "b"]}"#,
+            r#"{"bucket": "land", "prefix": "p/", "table": "public.t", "format": "csv", "header": true, "gzip": true, "columns": ["a", "DESC"]}"#,
         );
         assert_eq!(
             load(&one, Some("arn:x"))[COPY],
             format!(
-                "COPY \"public\".\"t\" (a, b) FROM 's3://land/p/manifests/{}.json' IAM_ROLE 'arn:x' MANIFEST FORMAT CSV IGNOREHEADER 1 GZIP",
+                "COPY \"public\".\"t\" (\"a\", \"desc\") FROM 's3://land/p/manifests/{}.json' IAM_ROLE 'arn:x' MANIFEST FORMAT CSV IGNOREHEADER 1 GZIP",
                 one.id
             )
         );
         let two = batch(r#"{"bucket": "land", "table": "public.t", "format": "json"}"#);
         let statements = load(&two, None);
-        assert!(statements[COPY].ends_with("IAM_ROLE default MANIFEST FORMAT JSON 'auto'"));
+        assert!(statements[COPY].ends_with(
+            "IAM_ROLE default MANIFEST FORMAT JSON 'auto ignorecase' TIMEFORMAT 'auto'"
+        ));
         for (codec, want) in [
             (Codec::Plain, "'auto'"),
             (Codec::Gzip, "'auto' GZIP"),
@@ -276,7 +271,7 @@ mod tests {
             (Codec::Lzop, "'auto' LZOP"),
         ] {
             let copy = &load(&two.clone().packed(codec), None)[COPY];
-            assert!(copy.ends_with(&format!(" FORMAT JSON {want}")), "{copy}");
+            assert!(copy.ends_with(&format!(" TIMEFORMAT {want}")), "{copy}");
         }
         assert!(statements[0].starts_with("LOCK"), "before anything is read");
         assert!(
@@ -287,7 +282,7 @@ mod tests {
 
     #[test]
     fn the_call_says_what_the_copy_says() {
-        let input = r#"{"bucket": "land", "prefix": "p/", "table": "public.t", "format": "json", "gzip": true, "columns": ["a", "b"]}"#;
+        let input = r#"{"bucket": "land", "prefix": "p/", "table": "public.t", "format": "json", "gzip": true, "columns": ["a", "DESC"]}"#;
         let batch = batch(input);
         let id = &batch.id;
         let [lock, call] = call(&batch, Some("arn:'x")).try_into().expect("two");
@@ -295,10 +290,10 @@ mod tests {
         assert_eq!(
             call,
             format!(
-                "CALL stepfleet.load_batch('{id}', '\"public\".\"t\"', ' (a, b)', 's3://land/p/manifests/{id}.files.json', 's3://land/p/manifests/{id}.json', 'FORMAT JSON ''auto'' GZIP', '''arn:''''x''', '2026-01-02')"
+                "CALL stepfleet.load_batch_2('{id}', '\"public\".\"t\"', ' (\"a\", \"desc\")', 's3://land/p/manifests/{id}.files.json', 's3://land/p/manifests/{id}.json', 'FORMAT JSON ''auto ignorecase'' TIMEFORMAT ''auto'' GZIP', '''arn:''''x''', '2026-01-02')"
             )
         );
-        for (made, name) in procedures().iter().zip(["load_batch", "reload_batch"]) {
+        for (made, name) in procedures().iter().zip(PROCEDURES) {
             let begin = format!("CREATE OR REPLACE PROCEDURE stepfleet.{name}(");
             assert!(made.starts_with(&begin), "{made}");
             assert!(made.contains(FILE) && !made.contains("${"), "{made}");

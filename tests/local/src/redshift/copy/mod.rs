@@ -222,6 +222,8 @@ impl Target<'_> {
     ) -> Result<u64, LoadError> {
         let body = source::unpacked(body, self.job.command.packing)
             .map_err(|message| self.unreadable(file, message))?;
+        let body = source::decoded(body, self.job.command.encoding)
+            .map_err(|message| self.unreadable(file, message))?;
         // "error_count or greater", of which 0 allows none either.
         let limit = self.job.command.max_errors.max(1);
         let most = limit - errors.len();
@@ -248,6 +250,7 @@ impl Target<'_> {
         let command = self.job.command;
         let lines = match command.format {
             Format::Json { ignore_case } => json::lines(body, ignore_case, self.sink.columns),
+            Format::Fixed => read::fixed(body, &command.widths, command.ignore_header),
             format => read::lines(body, format, command.ignore_header),
         };
         let (mut records, mut faults) = (Vec::with_capacity(lines.len()), Vec::new());

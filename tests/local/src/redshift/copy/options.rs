@@ -53,6 +53,17 @@ impl Default for Rules {
     }
 }
 
+/// How the characters of a file are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Encoding {
+    #[default]
+    Utf8,
+    /// By the byte order mark, unless it is said.
+    Utf16 { big: Option<bool> },
+    /// A byte a character.
+    Latin1,
+}
+
 /// How all files are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Packing {
@@ -68,6 +79,7 @@ pub(crate) enum Packing {
 enum Layout {
     Csv,
     Json { ignore_case: bool },
+    Fixed,
 }
 
 /// The options as they were read.
@@ -81,6 +93,9 @@ pub(super) struct Options {
     pub(super) ignore_header: Option<u64>,
     pub(super) manifest: bool,
     pub(super) packing: Option<Packing>,
+    pub(super) widths: Vec<usize>,
+    pub(super) encoding: Encoding,
+    null_as: bool,
     pub(super) rules: Rules,
     pub(super) max_errors: usize,
     pub(super) no_load: bool,
@@ -147,7 +162,15 @@ impl Options {
             "IGNOREHEADER" => self.ignore_header = Some(cursor.number_of(name)?),
             "DELIMITER" => self.delimiter = Some(character(name, &cursor.text_of(name)?)?),
             "QUOTE" => self.quote = Some(character(name, &cursor.text_of(name)?)?),
-            "NULL" => self.rules.null_as = cursor.text_of(name)?,
+            "FIXEDWIDTH" => {
+                self.widths = widths(&cursor.text_of(name)?)?;
+                self.layout(Layout::Fixed)?;
+            }
+            "ENCODING" => self.encoding = encoding(cursor)?,
+            "NULL" => {
+                self.rules.null_as = cursor.text_of(name)?;
+                self.null_as = true;
+            }
             "ACCEPTINVCHARS" => {
                 cursor.word("as");
                 let instead = cursor.literal().unwrap_or_else(|| "?".to_owned());
@@ -188,12 +211,17 @@ impl Options {
     pub(super) fn format(&self) -> Result<Format, String> {
         let csv = self.layout == Some(Layout::Csv);
         let json = matches!(self.layout, Some(Layout::Json { .. }));
+        let text = self.layout.is_none();
         for (given, allowed, name) in [
-            (self.delimiter.is_some(), !json, "DELIMITER"),
+            (self.delimiter.is_some(), csv || text, "DELIMITER"),
             (self.ignore_header.is_some(), !json, "IGNOREHEADER"),
             (self.quote.is_some(), csv, "QUOTE"),
-            (self.remove_quotes, !csv && !json, "REMOVEQUOTES"),
-            (self.escape, !csv && !json, "ESCAPE"),
+            (self.remove_quotes, text, "REMOVEQUOTES"),
+            (self.escape, text, "ESCAPE"),
+            (self.null_as, !json, "NULL"),
+            (self.rules.fill_record, !json, "FILLRECORD"),
+            (self.rules.ignore_blank_lines, !json, "IGNOREBLANKLINES"),
+            (self.encoding != Encoding::Utf8, csv || text, "ENCODING"),
         ] {
             if given && !allowed {
                 return Err(format!("COPY {name} does not go with this format"));
@@ -209,6 +237,7 @@ impl Options {
                 Format::Csv { delimiter, quote }
             }
             Some(Layout::Json { ignore_case }) => Format::Json { ignore_case },
+            Some(Layout::Fixed) => Format::Fixed,
             None => Format::Text {
                 delimiter: self.delimiter.unwrap_or(b'|'),
                 remove_quotes: self.remove_quotes,
@@ -236,19 +265,38 @@ fn without_effect(name: &str, cursor: &mut Cursor<'_>) -> Result<(), String> {
             // Both may stand alone, for ON.
             let _ = cursor.word("on") || cursor.word("off") || cursor.word("preset");
         }
-        "ENCODING" => {
-            cursor.word("as");
-            let utf8 = cursor.word("utf8")
-                || cursor
-                    .literal()
-                    .is_some_and(|name| name.eq_ignore_ascii_case("utf8"));
-            if !utf8 {
-                return Err("COPY ENCODING: only UTF8 is here".to_owned());
-            }
-        }
         _ => return Err(format!("COPY option {name} is not here")),
     }
     Ok(())
+}
+
+/// `label:width,label:width`; what the labels are means nothing.
+fn widths(spec: &str) -> Result<Vec<usize>, String> {
+    let width = |part: &str| {
+        let (_, width) = part.split_once(':')?;
+        width.trim().parse().ok().filter(|width| *width > 0)
+    };
+    let widths: Option<Vec<usize>> = spec.split(',').map(width).collect();
+    widths.ok_or_else(|| format!("COPY FIXEDWIDTH '{spec}': write it as 'label:width,...'"))
+}
+
+fn encoding(cursor: &mut Cursor<'_>) -> Result<Encoding, String> {
+    cursor.word("as");
+    let name = match cursor.literal() {
+        Some(name) => name,
+        None => {
+            let word = cursor.take(|token| token.kind == Kind::Word);
+            word.map_or_else(String::new, |word| word.text.to_owned())
+        }
+    };
+    Ok(match name.to_ascii_uppercase().as_str() {
+        "UTF8" => Encoding::Utf8,
+        "UTF16" => Encoding::Utf16 { big: None },
+        "UTF16LE" => Encoding::Utf16 { big: Some(false) },
+        "UTF16BE" => Encoding::Utf16 { big: Some(true) },
+        "ISO88591" => Encoding::Latin1,
+        _ => return Err(format!("COPY ENCODING {name} is not here")),
+    })
 }
 
 /// Whether keys find their columns in any case.

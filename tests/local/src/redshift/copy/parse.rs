@@ -1,6 +1,7 @@
 //! Reads a COPY command.
 
-use super::options::{Options, Packing, Rules};
+use super::super::reserved;
+use super::options::{Encoding, Options, Packing, Rules};
 use super::token::{Kind, Token, tokens};
 
 /// Where the data or the manifest is.
@@ -51,6 +52,8 @@ pub(crate) enum Format {
         /// Whether a key finds its column in any case.
         ignore_case: bool,
     },
+    /// Fields of fixed widths, which are the command's.
+    Fixed,
 }
 
 /// A COPY command.
@@ -64,6 +67,9 @@ pub(crate) struct CopyCommand {
     /// Whether the source is a manifest and not a prefix.
     pub(crate) manifest: bool,
     pub(crate) format: Format,
+    /// The widths of the fields in characters, where they are fixed.
+    pub(crate) widths: Vec<usize>,
+    pub(crate) encoding: Encoding,
     /// How all files are packed, if they are.
     pub(crate) packing: Option<Packing>,
     /// Lines to skip at the head of each file.
@@ -92,6 +98,7 @@ pub(crate) fn parse(sql: &str) -> Option<Result<CopyCommand, String>> {
             .filter(|token| token.kind != Kind::Space)
             .collect(),
         at: 0,
+        reserved: None,
     };
     if !cursor.word("copy") {
         return None;
@@ -105,6 +112,9 @@ pub(crate) fn parse(sql: &str) -> Option<Result<CopyCommand, String>> {
     if !url.starts_with("s3://") {
         return None;
     }
+    if let Some(word) = cursor.reserved {
+        return Some(Err(reserved::refusal(word)));
+    }
     Some(Source::parse(&url).map_or_else(
         || Err(format!("COPY from {url}: write it as s3://bucket/key")),
         |source| {
@@ -115,6 +125,8 @@ pub(crate) fn parse(sql: &str) -> Option<Result<CopyCommand, String>> {
                 source,
                 manifest: options.manifest,
                 format: options.format()?,
+                widths: options.widths,
+                encoding: options.encoding,
                 packing: options.packing,
                 ignore_header: options.ignore_header.unwrap_or(0),
                 rules: options.rules,
@@ -129,6 +141,8 @@ pub(crate) fn parse(sql: &str) -> Option<Result<CopyCommand, String>> {
 pub(super) struct Cursor<'a> {
     tokens: Vec<Token<'a>>,
     at: usize,
+    /// The first reserved word that stood for a name.
+    reserved: Option<&'a str>,
 }
 
 impl<'a> Cursor<'a> {
@@ -156,8 +170,11 @@ impl<'a> Cursor<'a> {
     }
 
     fn identifier(&mut self) -> Option<&'a str> {
-        self.take(|token| matches!(token.kind, Kind::Word | Kind::Quoted))
-            .map(|token| token.text)
+        let token = self.take(|token| matches!(token.kind, Kind::Word | Kind::Quoted))?;
+        if reserved::is_reserved(&token) {
+            self.reserved.get_or_insert(token.text);
+        }
+        Some(token.text)
     }
 
     fn table(&mut self) -> Option<String> {
@@ -218,6 +235,8 @@ mod tests {
             },
             manifest: false,
             format: CSV,
+            widths: Vec::new(),
+            encoding: Encoding::Utf8,
             packing: None,
             ignore_header: 0,
             rules: Rules::default(),
@@ -313,6 +332,18 @@ mod tests {
                 }),
             ),
             (
+                "FIXEDWIDTH '0:3,name:10' IGNOREHEADER 1",
+                of(|command| {
+                    command.format = Format::Fixed;
+                    command.widths = vec![3, 10];
+                    command.ignore_header = 1;
+                }),
+            ),
+            (
+                "CSV ENCODING UTF16LE",
+                of(|command| command.encoding = Encoding::Utf16 { big: Some(false) }),
+            ),
+            (
                 "CSV COMPUPDATE PRESET STATUPDATE COMPROWS 9 ENCODING UTF8",
                 plain(),
             ),
@@ -353,6 +384,22 @@ mod tests {
     }
 
     #[test]
+    fn a_reserved_word_is_a_name_only_in_quotes() {
+        for (what, word) in [
+            ("t (id, desc)", "desc"),
+            ("t (id, User)", "User"),
+            ("s.tag (id)", "tag"),
+            ("open", "open"),
+        ] {
+            let refused = parse(&format!("COPY {what} FROM 's3://b/k' CSV"));
+            let message = refused.expect("a COPY").expect_err(what);
+            assert_eq!(message, format!("syntax error at or near \"{word}\""));
+        }
+        let quoted = parse("COPY \"open\" (\"desc\", \"a-b c\") FROM 's3://b/k' CSV");
+        assert_eq!(quoted.expect("a COPY").expect("fine").columns.len(), 2);
+    }
+
+    #[test]
     fn refuses_by_name() {
         for (options, named) in [
             ("CSV CREDENTIALS 'x'", "CREDENTIALS"),
@@ -362,9 +409,17 @@ mod tests {
             ("CSV REMOVEQUOTES", "REMOVEQUOTES"),
             ("CSV ESCAPE", "ESCAPE"),
             ("CSV BZIP2", "BZIP2"),
-            ("CSV ENCODING UTF16", "ENCODING"),
+            ("CSV ENCODING LATIN9", "ENCODING"),
+            ("JSON 'auto' NULL AS 'x'", "NULL"),
+            ("JSON 'auto' FILLRECORD", "FILLRECORD"),
+            ("JSON 'auto' IGNOREBLANKLINES", "IGNOREBLANKLINES"),
+            ("JSON 'auto' ENCODING UTF16", "ENCODING"),
+            ("FIXEDWIDTH '0:1' ENCODING UTF16", "ENCODING"),
+            ("FIXEDWIDTH '0:1' DELIMITER ','", "DELIMITER"),
+            ("FIXEDWIDTH '0:1' CSV", "twice"),
+            ("FIXEDWIDTH '0:0'", "FIXEDWIDTH"),
+            ("FIXEDWIDTH 'a'", "FIXEDWIDTH"),
             ("CSV DATEFORMAT 'MM/DD/YYYY'", "DATEFORMAT"),
-            ("FIXEDWIDTH 'a:1'", "FIXEDWIDTH"),
             ("CSV IGNOREHEADER x", "IGNOREHEADER"),
             ("CSV DELIMITER '||'", "DELIMITER"),
             ("CSV TIMEFORMAT 'MM.DD.YYYY'", "TIMEFORMAT"),

@@ -63,7 +63,7 @@ pub(super) fn lines(body: &[u8], format: Format, header: u64) -> Vec<Result<Line
             own_quote: None,
             escape,
         },
-        Format::Json { .. } => return Vec::new(),
+        Format::Json { .. } | Format::Fixed => return Vec::new(),
     };
     let mut reader = Reader {
         body,
@@ -79,6 +79,46 @@ pub(super) fn lines(body: &[u8], format: Format, header: u64) -> Vec<Result<Line
         lines.push(reader.line());
     }
     lines
+}
+
+/// Cuts lines into fields of so many characters each; what is longer has one more.
+pub(super) fn fixed(body: &[u8], widths: &[usize], header: u64) -> Vec<Result<Line, Fault>> {
+    let lines = body.split_inclusive(|byte| *byte == b'\n').zip(1..);
+    let lines = lines.skip(usize::try_from(header).unwrap_or(usize::MAX));
+    lines
+        .map(|(line, number)| {
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let mut rest = line;
+            let mut fields = Vec::new();
+            for width in widths {
+                if rest.is_empty() && !fields.is_empty() {
+                    break;
+                }
+                let (field, after) = rest.split_at(length(rest, *width));
+                fields.push(whole(field));
+                rest = after;
+            }
+            if !rest.is_empty() {
+                fields.push(whole(rest));
+            }
+            Ok(Line { number, fields })
+        })
+        .collect()
+}
+
+fn whole(field: &[u8]) -> Option<Field> {
+    Some(Field {
+        value: field.to_vec(),
+        raw: field.to_vec(),
+    })
+}
+
+/// The bytes of so many characters.
+fn length(text: &[u8], width: usize) -> usize {
+    let begins = |byte: &u8| byte & 0xC0 != 0x80;
+    let mut starts = text.iter().enumerate().filter(|(_, byte)| begins(byte));
+    starts.nth(width).map_or(text.len(), |(end, _)| end)
 }
 
 struct Reader<'a> {
@@ -146,19 +186,30 @@ impl Reader<'_> {
     }
 
     fn field(&mut self) -> Result<Field, &'static str> {
-        let from = self.at;
+        let from = self.at + self.blanks();
         let mut value = Vec::new();
-        let quote = self.peek().filter(|byte| self.marks.quote(*byte));
-        if let Some(quote) = quote {
-            self.take();
+        let quote = self.body.get(from).copied();
+        if let Some(quote) = quote.filter(|byte| self.marks.quote(*byte)) {
+            self.at = from + 1;
             self.quoted(quote, &mut value)?;
         } else {
+            let from = self.at;
             self.bare(&mut value)?;
+            let raw = self.body[from..self.at].to_vec();
+            return Ok(Field { value, raw });
         }
         Ok(Field {
             value,
             raw: self.body[from..self.at].to_vec(),
         })
+    }
+
+    /// How many blanks are here that CSV passes over beside its quotes.
+    fn blanks(&self) -> usize {
+        let csv = self.marks.own_quote.is_some();
+        let blank = |byte: &&u8| **byte == b' ' && self.marks.delimiter != b' ';
+        let blanks = self.body[self.at..].iter().take_while(blank);
+        if csv { blanks.count() } else { 0 }
     }
 
     fn bare(&mut self, value: &mut Vec<u8>) -> Result<(), &'static str> {
@@ -202,6 +253,7 @@ impl Reader<'_> {
                 value.extend(self.take());
                 continue;
             }
+            self.at += self.blanks();
             let rest = &self.body[self.at..];
             return match rest {
                 [] | [b'\n', ..] | [b'\r', b'\n', ..] => Ok(()),
@@ -254,7 +306,8 @@ mod tests {
 
     #[test]
     fn fields_are_cut_as_the_format_says() {
-        let cases: [(&str, Format, &[&[&str]]); 14] = [
+        let cases: [(&str, Format, &[&[&str]]); 15] = [
+            (" \"a\" , b ,\"\" \n", CSV, &[&["a", " b ", ""]]),
             ("a,b\nc,\n", CSV, &[&["a", "b"], &["c", ""]]),
             ("a,b\r\nc,d", CSV, &[&["a", "b"], &["c", "d"]]),
             ("\"a,\"\"b\",\"\n\"\n", CSV, &[&["a,\"b", "\n"]]),
@@ -289,6 +342,18 @@ mod tests {
                 .collect();
             assert_eq!(found, wanted, "{body:?}");
         }
+    }
+
+    #[test]
+    fn fields_of_fixed_widths_are_cut_by_characters() {
+        let lines = fixed("no\naübc\r\nab\n\nabcde\n".as_bytes(), &[2, 2], 1).into_iter();
+        let fields = lines.map(|line| {
+            let fields = line.expect("a line").fields.into_iter().flatten();
+            let fields = fields.map(|field| String::from_utf8(field.value).expect("UTF-8"));
+            fields.collect::<Vec<_>>().join("|")
+        });
+        let fields: Vec<String> = fields.collect();
+        assert_eq!(fields, ["aü|bc", "ab", "", "ab|cd|e"]);
     }
 
     #[test]

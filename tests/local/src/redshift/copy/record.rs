@@ -79,6 +79,7 @@ async fn history(
         Format::Csv { .. } => "CSV",
         Format::Text { .. } => "TEXT",
         Format::Json { .. } => "JSON",
+        Format::Fixed => "FIXEDWIDTH",
     };
     client
         .execute(

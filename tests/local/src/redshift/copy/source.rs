@@ -7,7 +7,7 @@ use bzip2::read::MultiBzDecoder;
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 
-use super::options::Packing;
+use super::options::{Encoding, Packing};
 use super::parse::{CopyCommand, Source};
 use crate::s3::S3;
 
@@ -102,6 +102,32 @@ pub(super) fn unpacked(body: Bytes, packing: Option<Packing>) -> Result<Bytes, S
     Ok(Bytes::from(plain))
 }
 
+/// A body in UTF-8, whatever it came in.
+pub(super) fn decoded(body: Bytes, encoding: Encoding) -> Result<Bytes, String> {
+    let big = match encoding {
+        Encoding::Utf8 => return Ok(body),
+        Encoding::Latin1 => {
+            let text: String = body.iter().map(|byte| char::from(*byte)).collect();
+            return Ok(Bytes::from(text));
+        }
+        Encoding::Utf16 { big } => big,
+    };
+    let big = match (big, body.as_ref()) {
+        (Some(big), _) => big,
+        (None, [0xFE, 0xFF, ..]) => true,
+        (None, [0xFF, 0xFE, ..]) => false,
+        (None, _) => return Err("no byte order mark in a file of UTF16".to_owned()),
+    };
+    let units = body.chunks_exact(2).map(|pair| match big {
+        true => u16::from_be_bytes([pair[0], pair[1]]),
+        false => u16::from_le_bytes([pair[0], pair[1]]),
+    });
+    let text: Result<String, _> = char::decode_utf16(units).collect();
+    let text = text.map_err(|_| "not valid UTF16".to_owned())?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned();
+    Ok(Bytes::from(text))
+}
+
 /// A line of a body, counted from 1.
 pub(super) fn line(body: &[u8], number: u64) -> String {
     let at = usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
@@ -121,6 +147,24 @@ mod tests {
     fn lines_are_counted_from_one() {
         assert_eq!(line(b"a\nb\n", 2), "b");
         assert_eq!(line(b"a\nb\n", 9), "");
+    }
+
+    #[test]
+    fn a_body_is_read_in_its_encoding() {
+        let wide = |text: &str| {
+            text.encode_utf16()
+                .flat_map(u16::to_le_bytes)
+                .collect::<Vec<u8>>()
+        };
+        for (body, encoding, wanted) in [
+            (b"a\xfc".to_vec(), Encoding::Latin1, "aü"),
+            (wide("\u{feff}ü"), Encoding::Utf16 { big: None }, "ü"),
+            (wide("ü"), Encoding::Utf16 { big: Some(false) }, "ü"),
+            ("ü".into(), Encoding::Utf8, "ü"),
+        ] {
+            assert_eq!(decoded(body.into(), encoding).expect("text"), wanted);
+        }
+        decoded(wide("a").into(), Encoding::Utf16 { big: None }).expect_err("no mark");
     }
 
     #[test]

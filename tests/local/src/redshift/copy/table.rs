@@ -70,7 +70,10 @@ pub(crate) fn choose(
     let find = |written: &String| {
         let name = folded(written);
         let found = all.iter().find(|column| column.name == name);
+        // Redshift folds names in quotes too, in the table as in the list.
+        let mut alike = (all.iter()).filter(|column| column.name.eq_ignore_ascii_case(&name));
         found
+            .or_else(|| alike.next().filter(|_| alike.next().is_none()))
             .cloned()
             .ok_or_else(|| format!("column {written} of relation {table} does not exist"))
     };
@@ -157,6 +160,21 @@ mod tests {
         for (written, name) in [("Id", "id"), ("\"I\"\"d\"", "I\"d")] {
             assert_eq!(folded(written), name);
         }
+    }
+
+    #[test]
+    fn a_list_finds_its_columns_in_any_case() {
+        let column = |name: &str| Column {
+            name: name.to_owned(),
+            ..Column::default()
+        };
+        let all = ["id", "Name", "a", "A"].map(column).to_vec();
+        let chosen = |name: &str| choose(all.clone(), "t", &[name.to_owned()]);
+        for (written, wanted) in [("\"name\"", "Name"), ("ID", "id"), ("\"A\"", "A")] {
+            assert_eq!(chosen(written), Ok(vec![column(wanted)]), "{written}");
+        }
+        let missing = chosen("\"b\"").expect_err("no column");
+        assert_eq!(missing, "column \"b\" of relation t does not exist");
     }
 
     #[test]

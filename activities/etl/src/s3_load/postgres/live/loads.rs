@@ -3,7 +3,7 @@
 use super::*;
 
 /// Loads a file of this content into `public.one`.
-async fn one(target: &Postgres, header: bool, body: &[u8]) -> Answer<FileOutcome> {
+async fn one(target: &Postgres, skip: bool, body: &[u8]) -> Answer<FileOutcome> {
     let content: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
     let file = Object {
         key: format!(
@@ -14,6 +14,7 @@ async fn one(target: &Postgres, header: bool, body: &[u8]) -> Answer<FileOutcome
         size: 8,
         modified: jiff::Timestamp::UNIX_EPOCH,
     };
+    let header = if skip { "skip" } else { "none" };
     let input = input(&json!({"table": "public.one", "header": header}));
     let batch = Batch::new(&input, vec![file], "2026-01-01".to_owned());
     target.load(&batch, body.to_vec()).await
@@ -315,5 +316,130 @@ async fn a_file_that_comes_again_is_loaded_once_more() {
         .query_one("SELECT count(*) FROM public.one", &[])
         .await;
     assert_eq!(count.expect("a count").get::<_, i64>(0), 3);
+    machine.end().await;
+}
+
+/// One rule for what stands in a file, whatever the COPY of a PostgreSQL would do.
+#[tokio::test]
+async fn a_file_means_here_what_it_means_in_redshift() {
+    let machine = Machine::start().await;
+    let target = machine.target("127.0.0.1", "").await;
+    target.set_up().await.expect("a ledger");
+    machine
+        .say("CREATE TABLE public.odd (id int, \"desc\" varchar(5), \"Unit Price\" numeric)")
+        .await;
+    let load = async |more: serde_json::Value, body: &str| {
+        let mut said = json!({"table": "public.odd"});
+        let fields = said.as_object_mut().expect("an object");
+        fields.extend(more.as_object().expect("an object").clone());
+        let input = input(&said);
+        let input = input
+            .on(crate::s3_load::table::Dialect::Postgres)
+            .expect("an input");
+        let file = Object {
+            key: format!(
+                "incoming/{}",
+                crate::s3_load::batch::digest(&[body, &said.to_string()])
+            ),
+            etag: "e".to_owned(),
+            size: body.len() as u64,
+            modified: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let batch = Batch::new(&input, vec![file], "2026-01-01".to_owned());
+        target.load(&batch, body.into()).await.expect("an answer")
+    };
+    for (more, body, want) in [
+        (
+            json!({}),
+            "1,\"he is\",2\n2,,\n3,\\N,\"\"\n4,\"\\N\", \n",
+            "1/he is/2 2//- 3/-/- 4/\\N/-",
+        ),
+        (
+            json!({"options": {"empty_as_null": true, "escape": true}}),
+            "1,\"\\\"hi\\\"\",2\n2,,\n",
+            "1/\"hi\"/2 2/-/-",
+        ),
+        (
+            json!({"header": true}),
+            "Unit price,DESC,id\n2,a,1\n",
+            "1/a/2",
+        ),
+        (
+            json!({"header": true, "columns": ["id", "desc"]}),
+            "desc,id\na,1\n",
+            "1/a/-",
+        ),
+        (
+            json!({"format": "text", "header": "skip"}),
+            "x\n1|\"a|2\n",
+            "1/\"a/2",
+        ),
+        (
+            json!({"format": "json"}),
+            "{\"ID\": 1, \"Desc\": \"a\", \"unit price\": 123456789012345678901234567890.25}\n",
+            "1/a/123456789012345678901234567890.25",
+        ),
+        (
+            json!({"options": {"truncate_columns": true, "fill_record": true}}),
+            "1,äöüßxy\n",
+            "1/äöüßx/-",
+        ),
+    ] {
+        let loaded = load(more.clone(), body).await;
+        assert!(
+            matches!(loaded, FileOutcome::Loaded(_)),
+            "{more}: {loaded:?}"
+        );
+        let rows = "SELECT string_agg(concat_ws('/', id, coalesce(\"desc\", '-'), coalesce(\"Unit Price\"::text, '-')), ' ' ORDER BY id) FROM public.odd";
+        let say = format!(
+            "DO $do$ DECLARE found text := ({rows}); BEGIN IF found IS DISTINCT FROM $x${want}$x$ THEN RAISE EXCEPTION '%', found; END IF; END $do$"
+        );
+        machine.say(&say).await;
+        machine.say("DELETE FROM public.odd").await;
+    }
+    for (more, body, line, says) in [
+        (
+            json!({}),
+            "1,a,2\n2,\"he said \\\"hi\\\"\",3\n",
+            "2",
+            "closing quotation mark",
+        ),
+        (
+            json!({"header": true}),
+            "1,a,2\n",
+            "1",
+            "none of the columns: id, desc, \"Unit Price\"",
+        ),
+        (
+            json!({"header": true}),
+            "id,desc,desc\n1,a,b\n",
+            "1",
+            "twice",
+        ),
+        (
+            json!({"format": "json"}),
+            "{\"foo\": 1}\n",
+            "1",
+            "no object",
+        ),
+        (
+            json!({"header": "skip", "options": {"ignore_blank_lines": true}}),
+            "x\n\n1,a,2\nz,a,2\n",
+            "4",
+            "integer",
+        ),
+        (
+            json!({"format": "json"}),
+            "{\"id\":\n1}\n{\"id\": \"x\"}\n",
+            "3",
+            "integer",
+        ),
+    ] {
+        let FileOutcome::Bad(bad) = load(more.clone(), body).await else {
+            panic!("{more}: {body:?} was loaded");
+        };
+        assert_eq!(bad.line, line, "{bad:?}");
+        assert!(bad.reason.contains(says), "{bad:?}");
+    }
     machine.end().await;
 }
