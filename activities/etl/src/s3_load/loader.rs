@@ -237,7 +237,7 @@ impl<S: ObjectStore, W: Ledger, N: Signals> Loader<S, W, N> {
             .iter()
             .filter(|object| select::settled(object, now, self.config.settle))
             .collect();
-        let mut split = Split::default();
+        let mut split = Split::new(input.reload);
         for window in settled.chunks(self.config.max_files) {
             if split.fresh.len() >= self.config.max_files {
                 break;
@@ -252,7 +252,7 @@ impl<S: ObjectStore, W: Ledger, N: Signals> Loader<S, W, N> {
             let read = self.clock.now();
             for object in window {
                 let rows = rows.iter().filter(|row| is_of(row, object));
-                split.add(object, rows.collect(), input.reload, read);
+                split.add(object, rows.collect(), read);
             }
         }
         split.log(input.table.id());

@@ -17,22 +17,26 @@ pub(crate) struct Split {
     pub(crate) fresh: Vec<Object>,
     /// What the ledger has of those that are to be loaded again.
     pub(crate) before: Before,
+    /// Whether what is here again is to be loaded again.
+    reload: bool,
 }
 
 impl Split {
+    /// Of nothing yet.
+    pub(crate) fn new(reload: bool) -> Self {
+        Self {
+            reload,
+            ..Self::default()
+        }
+    }
+
     /// A file with its rows of the ledger, read at that time.
     ///
     /// A file that was listed, loaded and not moved was there before its row. One
     /// that is younger than its last row has come again: the same object cannot
     /// be. So whoever loads it again, and dies before the move, leaves a row that
     /// is younger than the file, and nobody loads it a third time.
-    pub(crate) fn add(
-        &mut self,
-        object: &Object,
-        rows: Vec<&LedgerRow>,
-        reload: bool,
-        read: Timestamp,
-    ) {
+    pub(crate) fn add(&mut self, object: &Object, rows: Vec<&LedgerRow>, read: Timestamp) {
         let Some(last) = rows.iter().min_by_key(|row| row.age) else {
             self.fresh.push(object.clone());
             return;
@@ -41,7 +45,7 @@ impl Split {
         let loaded = read.saturating_sub(age).unwrap_or(Timestamp::MIN);
         if object.modified <= loaded {
             self.leftovers.push((*last).clone());
-        } else if reload {
+        } else if self.reload {
             self.fresh.push(object.clone());
             rows.into_iter().for_each(|row| self.before.add(row));
         } else {
@@ -104,8 +108,8 @@ mod tests {
             (951, vec![row("a", 80), row("b", 20)], true, [1, 0, 0, 0]),
             (990, vec![row("a", 80), row("b", 20)], true, [0, 0, 1, 2]),
         ] {
-            let mut split = Split::default();
-            split.add(&object(modified), rows.iter().collect(), reload, at(1_000));
+            let mut split = Split::new(reload);
+            split.add(&object(modified), rows.iter().collect(), at(1_000));
             let found = [
                 split.leftovers.len(),
                 split.already.len(),

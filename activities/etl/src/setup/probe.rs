@@ -5,6 +5,7 @@
 use stepfleet_activity::Class;
 
 use crate::outside::call::CallError;
+use crate::outside::parts::Original;
 use crate::outside::{Answer, At, Conditional, ObjectStore, Part, PutIf, To, Upload};
 
 /// No object has it.
@@ -130,13 +131,19 @@ impl<S: ObjectStore> Probe<'_, S> {
         };
         let begins = self.store.begins(at, WRONG, 1).await;
         lacks.refused("GET with If-Match", begins)?;
-        self.copies(at, &etag, copy, lacks).await?;
+        let original = Original {
+            at,
+            etag: &etag,
+            bytes: self.nonce.len() as u64,
+        };
+        self.copies(original, copy, lacks).await?;
         lacks.refused(DELETE, self.store.delete(at, WRONG).await)?;
         lacks.done(DELETE, self.store.delete(at, &etag).await)?;
         Ok(())
     }
 
-    async fn copies(&self, at: At<'_>, etag: &str, copy: At<'_>, lacks: &mut Lacks) -> Answer<()> {
+    async fn copies(&self, original: Original<'_>, copy: At<'_>, lacks: &mut Lacks) -> Answer<()> {
+        let Original { at, etag, bytes } = original;
         let source = "COPY with x-amz-copy-source-if-match";
         let to = To::over(copy.key);
         lacks.refused(source, self.store.copy(at, WRONG, to).await)?;
@@ -158,7 +165,7 @@ impl<S: ObjectStore> Probe<'_, S> {
         let whole = Part {
             number: 1,
             first: 0,
-            last: self.nonce.len().saturating_sub(1) as u64,
+            last: bytes.saturating_sub(1),
         };
         let copied = self.store.copy_part((at, WRONG), upload, whole).await;
         self.store.abort(upload).await?;
