@@ -73,9 +73,17 @@ impl PlanInput {
     /// # Errors
     /// `Worker.BadInput`: where, what was found, and what is allowed.
     pub fn read(value: &Value) -> Result<Self, ActivityError> {
+        let loads = value["loads"].as_array().map_or(0, Vec::len);
+        if loads > MOST_LOADS {
+            let found = format!("found {loads} loads; allowed are {MOST_LOADS}");
+            return Err(bad_input(vec![ConfigFault::new("loads", found)]));
+        }
         read_config(value).map_err(|fault| bad_input(vec![fault]))
     }
 }
+
+/// So many loads fit into an input; more are named in the loader's `loads`.
+const MOST_LOADS: usize = 500;
 
 /// The output of `etl.s3-plan`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
