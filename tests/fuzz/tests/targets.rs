@@ -3,6 +3,11 @@
 //! `STEPFLEET_FUZZ_RUNS` says how many inputs a target gets, `STEPFLEET_FUZZ_SEED`
 //! which ones, and `STEPFLEET_FUZZ_TARGET` names one target.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "how long an input took is only printed"
+)]
+
 use std::panic::catch_unwind;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
