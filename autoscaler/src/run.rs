@@ -83,7 +83,13 @@ impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
                 // The first fence comes a moment after the first tick.
                 Ok(()) = leadership.changed() => {
                     let acts = leadership.borrow_and_update().is_some();
-                    if !acts || self.read_before() { continue; }
+                    if !acts {
+                        // Somebody else may lead meanwhile, and see what is newer.
+                        self.forget();
+                        self.shared.metrics.leader.set(0);
+                        continue;
+                    }
+                    if self.read_before() { continue; }
                     (Occasion::Tick, Vec::new())
                 }
                 _ = ticks.tick() => (Occasion::Tick, Vec::new()),
@@ -95,10 +101,15 @@ impl<C: Cluster, W: Watch, Q: Queue> Loop<C, W, Q> {
                 self.turn(occasion, messages).await;
             } else {
                 // Standing by is all that is asked: what was received comes again.
-                self.state.alarms.levels.clear();
-                self.state.unsettled.clear();
+                self.forget();
             }
         }
+    }
+
+    /// What was read is for who leads, and no longer.
+    fn forget(&mut self) {
+        self.state.alarms.levels.clear();
+        self.state.unsettled.clear();
     }
 
     /// Whether the alarms were read since we lead.

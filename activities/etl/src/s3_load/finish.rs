@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use stepfleet_activity::{ActivityError, Area};
+use futures::stream::{self, StreamExt as _};
+use stepfleet_activity::{ActivityError, Area, Class};
 
 use crate::outside::data_api::State;
 use crate::outside::parts::{self, CopyLimits, Original};
@@ -88,22 +88,31 @@ impl<S: ObjectStore, W: Warehouse> Finisher<'_, S, W> {
 }
 
 impl<S: ObjectStore> Mover<'_, S> {
-    /// Moves loaded files away; gives how many.
+    /// Moves loaded files away; gives how many. One that may not be moved holds up
+    /// none of the others, and is said after them.
     pub(crate) async fn moves(
         &self,
         rows: &[LedgerRow],
         lease: &mut Lease,
     ) -> Result<u64, ActivityError> {
-        let mut moved = 0;
+        let (mut moved, mut stuck) = (0, None);
         for rows in rows.chunks(CHUNK) {
             lease.keep(self.store).await?;
             // Collected first: a stream over a closure is not provably Send for every lifetime.
             let moves: Vec<_> = rows.iter().map(|row| self.put_away(row)).collect();
             let moves = stream::iter(moves);
-            let done: Vec<bool> = moves.buffer_unordered(MOVES).try_collect().await?;
-            moved += done.iter().filter(|moved| **moved).count() as u64;
+            let done: Vec<_> = moves.buffer_unordered(MOVES).collect().await;
+            for one in done {
+                match one {
+                    Ok(one) => moved += u64::from(one),
+                    Err(error) if error.class() == Class::Permanent => {
+                        stuck.get_or_insert(error);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
         }
-        Ok(moved)
+        stuck.map_or(Ok(moved), Err)
     }
 
     /// Copies to `processed/`, then deletes; an object that was replaced is a

@@ -137,7 +137,7 @@ impl<S: ObjectStore, W, N> Loader<S, W, N> {
         // Nothing can be asked for of an object that has nothing.
         let packed = match file.size {
             0 => Vec::new(),
-            _ => match self.store.begins(at, &file.etag, HEAD as u64).await? {
+            _ => match self.store.begins(at, &file.etag, beginning(codec)).await? {
                 Conditional::Done(packed) => packed,
                 Conditional::Refused | Conditional::Missing => return Ok(Found::Gone),
             },
@@ -150,6 +150,15 @@ impl<S: ObjectStore, W, N> Loader<S, W, N> {
             Ok(form) => Found::Form(form),
             Err(fault) => Found::Fault(fault),
         })
+    }
+}
+
+/// How much of an object shows its beginning: what is packed in blocks shows
+/// nothing before a whole one, of 900 KB for bzip2.
+fn beginning(codec: Codec) -> u64 {
+    match codec {
+        Codec::Bzip2 | Codec::Zstd => 1 << 20,
+        Codec::Plain | Codec::Gzip | Codec::Lzop => HEAD as u64,
     }
 }
 

@@ -18,6 +18,22 @@ use crate::s3_load::warehouse::{FileOutcome, FileTarget, LedgerRow};
 struct Found {
     output: LoadOutput,
     tried: Tried,
+    /// A loaded file that may not be moved: it holds up none of the others.
+    stuck: Option<ActivityError>,
+}
+
+impl Found {
+    /// Takes down how many were moved, or what keeps one from being moved.
+    fn moved(&mut self, moved: Result<u64, ActivityError>) -> Result<(), ActivityError> {
+        match moved {
+            Ok(moved) => self.output.moved += moved,
+            Err(error) if error.class() == Class::Permanent => {
+                self.stuck.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
 }
 
 impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
@@ -37,23 +53,26 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
         let swept = split.loaded();
         run.tally.loaded(&swept);
         run.before = split.before;
-        let moved = self.mover(input).moves(&swept, &mut run.lease).await?;
-        let chosen = select::select(&split.fresh, self.config.max_files, self.config.max_bytes);
         let mut found = Found::default();
+        found.moved(self.mover(input).moves(&swept, &mut run.lease).await)?;
+        let chosen = select::select(&split.fresh, self.config.max_files, self.config.max_bytes);
         found.tried.loaded = split.leftovers.len() as u64;
         found.tried.again = files[untried..].to_vec();
         let failure = self.each(run, chosen, &mut found).await.err();
-        let Found { mut output, tried } = found;
+        let Found {
+            mut output,
+            tried,
+            stuck,
+        } = found;
         // Only what is bad whatever happens: nobody has judged the others.
         let tried = match failure {
             Some(_) => tried.named_only(),
             None => tried,
         };
-        output.moved += moved;
         output.already = split.already.len() as u64;
         let settled = self.settle(run, tried).await;
         output.failed = failure.map_or(settled, Err)?;
-        Ok(output)
+        stuck.map_or(Ok(output), Err)
     }
 
     async fn each(
@@ -77,7 +96,8 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
                 found.output.rows += rows;
                 found.output.bytes += file.size;
                 found.output.batch_id.get_or_insert(batch.id);
-                found.output.moved += self.mover(input).moves(&[row], &mut run.lease).await?;
+                let moved = self.mover(input).moves(&[row], &mut run.lease).await;
+                found.moved(moved)?;
             }
             if found.tried.unfit.len() >= most {
                 break;
@@ -94,7 +114,7 @@ impl<S: ObjectStore, T: FileTarget, N: Signals> Loader<S, T, N> {
         file: &Object,
         found: &mut Found,
     ) -> Result<Option<u64>, ActivityError> {
-        let Found { output, tried } = found;
+        let Found { output, tried, .. } = found;
         let Some(body) = self.body(batch, file, tried).await? else {
             return Ok(None);
         };

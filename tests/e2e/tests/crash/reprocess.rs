@@ -36,7 +36,11 @@ impl Death {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_at_any_call_that_moves_files_back_loses_and_doubles_nothing() {
     let _busy = crate::MACHINE.read().await;
-    let world = World::start("back", &[ACTIVITY.to_owned()], ("0s", HEARTBEAT)).await;
+    let activities = [ACTIVITY.to_owned()];
+    let mut world = World::start("back", &activities, ("0s", HEARTBEAT)).await;
+    // A bad file is what this is about, and no failure.
+    let config = "warehouse: main, on_failed: succeed";
+    world.set_up_as(&activities, config).await;
     let _workers = WORKERS.map(|name| world.worker_at((ACTIVITY, name), &world.endpoint));
     let calls = calls_of_a_run(&world).await;
     let deaths = everywhere(&calls).flat_map(|(number, when)| {

@@ -97,9 +97,16 @@ impl Options {
         let mut faults = Faults::default();
         faults.character("delimiter", self.delimiter.as_deref());
         faults.character("quote", self.quote.as_deref());
-        let same = self.quote.is_some() && self.quote == self.delimiter;
-        if let Some(quote) = self.quote.as_deref().filter(|_| same) {
-            faults.say("quote", quote, "another character than that of `delimiter`");
+        // As they are where nothing is said.
+        let delimiter = self.delimiter.as_deref().unwrap_or(",");
+        let quote = self.quote.as_deref().unwrap_or("\"");
+        if quote == delimiter {
+            let (path, other) = match self.quote {
+                Some(_) => ("quote", "delimiter"),
+                None => ("delimiter", "quote"),
+            };
+            let allowed = format!("another character than that of `{other}`");
+            faults.say(path, quote, &allowed);
         }
         if let Some(text) = &self.null_as {
             let fine = text == "\\N" || is_text(text);
@@ -220,6 +227,8 @@ mod tests {
             (json!({"delimiter": "a"}), "options.delimiter"),
             (json!({"quote": "''"}), "options.quote"),
             (json!({"quote": ";", "delimiter": ";"}), "options.quote"),
+            (json!({"quote": ","}), "options.quote"),
+            (json!({"delimiter": "\""}), "options.delimiter"),
             (json!({"null_as": "a\\b"}), "options.null_as"),
             (json!({"null_as": "a\nb"}), "options.null_as"),
             (json!({"null_as": "x".repeat(257)}), "options.null_as"),

@@ -21,7 +21,11 @@ const DANGERS: &str = "SELECT array_to_string(array_remove(ARRAY[
         SELECT p.rolname::text FROM pg_roles p WHERE p.rolname = ANY (ARRAY[
             'pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program',
             'pg_read_all_data', 'pg_write_all_data', 'pg_signal_backend', 'pg_checkpoint'])
-        AND pg_has_role(r.oid, p.oid, 'MEMBER')), NULL), ', ')
+        AND pg_has_role(r.oid, p.oid, 'MEMBER'))
+        || ARRAY(
+        SELECT 'membership in ' || p.rolname FROM pg_roles p
+        WHERE p.oid <> r.oid AND pg_has_role(r.oid, p.oid, 'MEMBER')
+        AND (p.rolsuper OR p.rolcreaterole OR p.rolreplication OR p.rolbypassrls)), NULL), ', ')
     FROM pg_roles r WHERE r.rolname = session_user";
 
 /// Makes the role, and what it may do; again, it is as it was at first.
