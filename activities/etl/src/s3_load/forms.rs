@@ -113,7 +113,7 @@ impl<S: ObjectStore, W, N> Loader<S, W, N> {
                 Ok(Found::Form(form)) => forms.push((form, file)),
                 Ok(Found::Fault(fault)) => {
                     let bad = bad(input, &file, &fault);
-                    looked.rejects.extend(Reject::named(&batch(), bad));
+                    looked.rejects.push(Reject::of_one(&batch(), &file, bad));
                 }
                 Ok(Found::Gone) => {}
                 Err(error) if error.class == Class::Permanent => {
@@ -251,12 +251,12 @@ pub(crate) fn unknown_column(input: &LoadInput, reason: &str) -> Option<BadFile>
 /// What a batch's files have in common with a header that the table does not know:
 /// each of them has it.
 pub(crate) fn all_at_fault(batch: &Batch, bad: &BadFile) -> Vec<Reject> {
-    let each = batch.files.iter().filter_map(|file| {
+    let each = batch.files.iter().map(|file| {
         let bad = BadFile {
             file: format!("s3://{}/{}", batch.input.bucket, file.key),
             ..bad.clone()
         };
-        Reject::named(batch, bad)
+        Reject::of_one(batch, file, bad)
     });
     each.collect()
 }

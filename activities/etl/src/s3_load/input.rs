@@ -179,6 +179,9 @@ impl LoadInput {
                 fault.map(|error| ConfigFault::new(format!("columns[{at}]"), error.to_string()));
             faults.extend(fault);
         }
+        if dialect == Dialect::Redshift {
+            self.beyond_redshift(&mut faults);
+        }
         match self.table.clone().on(dialect) {
             Ok(table) => self.table = table,
             Err(error) => faults.push(ConfigFault::new("table", error.to_string())),
@@ -187,6 +190,29 @@ impl LoadInput {
             Ok(self)
         } else {
             Err(faults)
+        }
+    }
+
+    /// What only the loader could read, and what Redshift folds to one name, quotes
+    /// or not.
+    fn beyond_redshift(&self, faults: &mut Vec<ConfigFault>) {
+        if self.compression() == Compression::Lzop && self.header == Header::Match {
+            let allowed = "skip or none where files are packed by lzop, which only Redshift reads";
+            faults.push(fault("header", "match", allowed));
+        }
+        let names: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| column.name().to_lowercase())
+            .collect();
+        for (at, column) in self.columns.iter().enumerate() {
+            let folded = names[..at].iter().position(|other| *other == names[at]);
+            if let Some(first) = folded.filter(|first| self.columns[*first] != *column) {
+                let allowed = format!(
+                    "a column once, and Redshift takes it for columns[{first}]: it folds quoted names too"
+                );
+                faults.push(fault(&format!("columns[{at}]"), column.name(), &allowed));
+            }
         }
     }
 
@@ -356,6 +382,30 @@ mod tests {
             error.cause(),
             "input: `table` is missing and has no default"
         );
+    }
+
+    #[test]
+    fn what_only_one_warehouse_takes_is_refused_for_the_other() {
+        let folded = json!(["\"Id\"", "id"]);
+        let cases = [
+            (json!({"columns": folded}), Some("columns[1]"), None),
+            (json!({"compression": "lzop"}), None, Some("compression")),
+            (
+                json!({"compression": "lzop", "header": "match"}),
+                Some("header"),
+                Some("compression"),
+            ),
+        ];
+        for (more, redshift, postgres) in cases {
+            let mut value = serde_json::to_value(input()).expect("JSON");
+            let all = value.as_object_mut().expect("an object");
+            all.extend(more.as_object().expect("an object").clone());
+            for (dialect, want) in [(Dialect::Redshift, redshift), (Dialect::Postgres, postgres)] {
+                let input = LoadInput::read(&value).expect("an input");
+                let path = input.on(dialect).err().map(|faults| faults[0].path.clone());
+                assert_eq!(path.as_deref(), want, "{value} on {dialect:?}");
+            }
+        }
     }
 
     #[test]

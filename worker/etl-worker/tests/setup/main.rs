@@ -2,17 +2,22 @@
 //! changes nothing.
 #![allow(clippy::unwrap_used)]
 
+mod store;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Output;
 use std::sync::{Arc, Mutex};
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::process::Command;
+
+use store::Store;
 
 const CATALOGUE: &str = r#"version: 1
 fleet: demo
@@ -38,6 +43,7 @@ struct Cloud {
     machines: BTreeMap<String, (Value, Value)>,
     statements: BTreeMap<String, u32>,
     calls: Vec<String>,
+    store: Store,
 }
 
 impl Cloud {
@@ -94,11 +100,16 @@ impl Cloud {
 async fn serve() -> (String, Arc<Mutex<Cloud>>) {
     let cloud = Arc::new(Mutex::new(Cloud::default()));
     let held = Arc::clone(&cloud);
-    let app = Router::new().fallback(move |headers: HeaderMap, body: String| async move {
-        let target = headers["x-amz-target"].to_str().unwrap();
-        let body: Value = serde_json::from_str(&body).unwrap();
-        held.lock().unwrap().answer(target, &body)
-    });
+    let answer = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| async move {
+        let mut held = held.lock().unwrap();
+        // Of those that are asked here, only S3 names no operation.
+        let Some(target) = headers.get("x-amz-target") else {
+            return held.store.answer(&method, &uri, &headers);
+        };
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        held.answer(target.to_str().unwrap(), &body)
+    };
+    let app = Router::new().fallback(answer);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await });
@@ -202,6 +213,9 @@ async fn standing_loads_have_machines_and_alarms() {
     let quiet = catalogue.lines().filter(|line| !line.contains("watch:"));
     let quiet: Vec<&str> = quiet.collect();
     setup_of(&quiet.join("\n"), &endpoint, ("machines", &[])).await;
+    let probed = cloud.lock().unwrap().store.clone();
+    assert_ne!(probed, Store::default(), "the bucket was tried");
+    assert!(probed.paths().is_empty(), "{probed:?}");
     let machines = cloud.lock().unwrap().machines.clone();
     let all: Value = serde_json::from_str(machines["demo-load-all"].0.as_str().unwrap()).unwrap();
     let each = &all["States"]["LoadEach"];
