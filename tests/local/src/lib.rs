@@ -5,6 +5,7 @@
 //! to them. It is for demonstration and tests, and it ends where AWS begins:
 //! what is not here is refused by name, never ignored.
 
+pub mod accounts;
 pub mod cli;
 pub mod cloudwatch;
 pub mod cluster;

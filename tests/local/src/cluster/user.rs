@@ -4,7 +4,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Uid, User};
+use nix::unistd::Uid;
+
+use crate::accounts::Account;
 
 /// Whom pods run as where we are root, unless somebody is named.
 const NOBODY: &str = "nobody";
@@ -66,14 +68,14 @@ impl PodUser {
     fn named(name: &str) -> Option<Self> {
         let number = name.parse::<u32>().ok();
         let known = match number {
-            Some(uid) => User::from_uid(Uid::from_raw(uid)),
-            None => User::from_name(name),
+            Some(uid) => Account::numbered(uid),
+            None => Account::named(name),
         };
-        let known = known.ok().flatten().map(|user| Self {
+        let known = known.map(|user| Self {
             name: user.name,
-            uid: user.uid.as_raw(),
-            gid: user.gid.as_raw(),
-            home: user.dir,
+            uid: user.uid,
+            gid: user.gid,
+            home: user.home,
         });
         // A container's users have numbers and often no names.
         known.or_else(|| {

@@ -408,7 +408,7 @@ mod tests {
             ("QUOTE '%'", "QUOTE"),
             ("CSV REMOVEQUOTES", "REMOVEQUOTES"),
             ("CSV ESCAPE", "ESCAPE"),
-            ("CSV BZIP2", "BZIP2"),
+            ("CSV LZOP", "LZOP"),
             ("CSV ENCODING LATIN9", "ENCODING"),
             ("JSON 'auto' NULL AS 'x'", "NULL"),
             ("JSON 'auto' FILLRECORD", "FILLRECORD"),

@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Uid, User};
+use nix::unistd::Uid;
 use tempfile::TempDir;
 
 use super::{WarehouseError, leftover};
+use crate::accounts::Account;
 
 /// The start of the name of a folder below the system's temporary one.
 const ELSEWHERE: &str = "stepfleet-postgres-";
@@ -158,8 +159,8 @@ fn owner() -> Result<Option<(u32, u32)>, WarehouseError> {
     }
     ["postgres", "nobody"]
         .iter()
-        .find_map(|name| User::from_name(name).ok().flatten())
-        .map(|user| Some((user.uid.as_raw(), user.gid.as_raw())))
+        .find_map(|name| Account::named(name))
+        .map(|user| Some((user.uid, user.gid)))
         .ok_or(WarehouseError::NoUser)
 }
 
