@@ -1,7 +1,7 @@
 //! Who may speak at the ports: strangers on the same machine, and web pages that
 //! somebody there looks at, may not.
 //!
-//! Every port is served by [`port::serve`], which asks [`Hosts`] before anything
+//! Every port is served by `port::serve`, which asks [`Hosts`] before anything
 //! else sees a request: no port can be forgotten.
 
 mod control;
