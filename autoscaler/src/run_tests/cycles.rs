@@ -77,6 +77,26 @@ async fn who_stands_by_does_nothing_and_starts_at_once_when_it_leads() {
     );
 }
 
+/// Between two ticks another has led, and has handled the signal.
+#[tokio::test(start_paused = true)]
+async fn what_was_read_before_a_short_loss_of_the_lease_is_not_believed() {
+    let world = World::new();
+    let running = start(&world, OURS);
+    world.until(16).await;
+    assert_eq!(world.recorded("out").map(|out| out.level), Some(Level::Ok));
+    running.fence.send_replace(None);
+    world.until(18).await;
+    assert_eq!(running.shared.metrics.leader.get(), 0);
+    world.say("out", Level::Alarm, 17);
+    running.fence.send_replace(OURS);
+    world.until(19).await;
+    assert_eq!(world.times("describe").last(), Some(&18));
+    assert_eq!(
+        world.recorded("out").map(|out| out.level),
+        Some(Level::Alarm)
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn alarms_that_cannot_be_read_are_asked_for_again_and_stay_unknown() {
     let world = World::new();

@@ -260,3 +260,44 @@ pub(crate) fn all_at_fault(batch: &Batch, bad: &BadFile) -> Vec<Reject> {
     });
     each.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::s3_load::batch::digest;
+
+    /// Hex of noise hardly becomes half as long: nothing of it comes out of a block
+    /// before the whole block went in.
+    #[test]
+    fn the_header_of_a_packed_file_is_found_in_what_is_read_of_it() {
+        let mut plain = b"id,name\n".to_vec();
+        while plain.len() < 3 << 20 {
+            let noise = digest(&[&plain.len().to_string()]);
+            writeln!(plain, "1,{noise}").expect("memory");
+        }
+        let best = bzip2::Compression::best();
+        let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), best);
+        bzip2.write_all(&plain).expect("memory");
+        let zstd = zstd::encode_all(plain.as_slice(), 3).expect("memory");
+        let input = json!({"bucket": "land", "table": "public.t", "format": "csv", "header": true});
+        let input: LoadInput = serde_json::from_value(input).expect("an input");
+        for (codec, packed) in [
+            (Codec::Bzip2, bzip2.finish().expect("memory")),
+            (Codec::Zstd, zstd),
+        ] {
+            let size = packed.len() as u64;
+            let read = usize::try_from(beginning(codec).min(size)).expect("small");
+            let head = Head::of(&input, codec, (&packed[..read], size)).expect("a head");
+            let names = head.names(&input).expect("a header");
+            assert_eq!(
+                names,
+                Some(vec!["id".to_owned(), "name".to_owned()]),
+                "{codec:?}"
+            );
+        }
+    }
+}

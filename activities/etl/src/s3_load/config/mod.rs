@@ -1,9 +1,10 @@
 //! The loader's settings in the catalogue: as written, and as checked.
 
 mod overlap;
+mod raw;
 pub(crate) mod standing;
+mod values;
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -16,8 +17,9 @@ use crate::outside::deleting::ConditionalDelete;
 use crate::s3_load::HANDLER;
 use crate::s3_load::input::LoadInput;
 use crate::s3_load::table::Dialect;
-use standing::{RawTrigger, RawWatch};
+use raw::RawConfig;
 pub use standing::{TriggerConfig, WatchConfig};
+use values::{DAY, duration, fault};
 
 /// A settings object that cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -65,18 +67,6 @@ impl SetUpError {
     }
 }
 
-/// A number of bytes: an integer, or a text like `512MB` or `1GiB`.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[schemars(extend("x-kind" = "bytes, like 512MB or 1GiB"))]
-#[serde(
-    untagged,
-    expecting = "a number of bytes like 1073741824, 512MB or 1GiB"
-)]
-enum Size {
-    Bytes(u64),
-    Text(String),
-}
-
 /// How a batch comes into Redshift, exactly once in either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -98,110 +88,6 @@ pub enum OnFailed {
     /// Well: its output has how many. Somebody has to look at it, at `notify` or at
     /// the alarm of `watch`.
     Succeed,
-}
-
-/// `config` of `etl.s3-load`, as it is written.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct RawConfig {
-    /// The name of a warehouse of the catalogue.
-    warehouse: String,
-    /// Files in one load at most.
-    #[serde(default = "default_max_files")]
-    #[schemars(range(min = 1, max = 10_000))]
-    max_files: u64,
-    /// Bytes in one load at most; a single file over it is loaded alone.
-    #[serde(default = "default_max_bytes")]
-    max_bytes: Size,
-    /// How long an object must have been there before it is loaded.
-    #[serde(default = "default_settle")]
-    #[schemars(extend("x-kind" = "duration, 0s to 1day"))]
-    settle: String,
-    /// For how long a table is held before another load may take over.
-    #[serde(default = "default_lease")]
-    #[schemars(extend("x-kind" = "duration, 5s to 1day"))]
-    lease: String,
-    /// How a batch comes into Redshift: by statements, or by a stored procedure.
-    #[serde(default)]
-    commit: Commit,
-    /// What the bucket's store does otherwise than S3.
-    #[serde(default)]
-    s3: RawS3,
-    /// How far a run goes to find bad files and to load the rest.
-    #[serde(default)]
-    isolate: RawIsolate,
-    /// How a run ends that has set bad files aside: `Load.Failed`, or well.
-    #[serde(default)]
-    on_failed: OnFailed,
-    /// Whom to tell of files that cannot be loaded; nobody unless said.
-    notify: Option<RawNotify>,
-    /// What is always loaded, each as the input of a run: for `trigger`, `watch` and `etl.s3-plan`.
-    #[serde(default)]
-    #[schemars(with = "Vec<LoadInput>")]
-    loads: Vec<Value>,
-    /// What wakes the loader for new files, beside a schedule: `etl-worker trigger`.
-    trigger: Option<RawTrigger>,
-    /// Alarms about what waits, for each table of `loads`: `etl-worker setup` makes them.
-    watch: Option<RawWatch>,
-}
-
-/// What a store does otherwise than S3.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct RawS3 {
-    /// How an object is deleted only if it is the one that is meant: by the store,
-    /// or, where that knows no DELETE with If-Match, by HEAD before it.
-    #[serde(default)]
-    conditional_delete: ConditionalDelete,
-}
-
-/// How far a run goes to find bad files.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct RawIsolate {
-    /// COPYs in one run at most. With 1, a bad file stops its batch, and nothing is moved.
-    #[serde(default = "default_attempts")]
-    #[schemars(range(min = 1, max = 1_000))]
-    attempts: u32,
-}
-
-impl Default for RawIsolate {
-    fn default() -> Self {
-        Self {
-            attempts: default_attempts(),
-        }
-    }
-}
-
-/// Whom to tell, and from when on.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct RawNotify {
-    /// The ARN of an SNS topic. It is told at least once.
-    topic: String,
-    /// From so many files in `failed/` on, whenever one is added.
-    #[serde(default = "default_failed_files")]
-    #[schemars(range(min = 1))]
-    failed_files: u64,
-}
-
-fn default_attempts() -> u32 {
-    20
-}
-fn default_failed_files() -> u64 {
-    1
-}
-fn default_max_files() -> u64 {
-    200
-}
-fn default_max_bytes() -> Size {
-    Size::Text("1GiB".to_owned())
-}
-fn default_settle() -> String {
-    "10s".to_owned()
-}
-fn default_lease() -> String {
-    "5m".to_owned()
 }
 
 /// The loader's settings, checked.
@@ -304,53 +190,6 @@ impl LoadConfig {
     }
 }
 
-impl RawConfig {
-    /// What has bounds and no unit: files and bytes at most come of it.
-    fn limits(&self, faults: &mut Vec<ConfigFault>) -> (usize, u64) {
-        let mut say = |path, message| faults.push(fault(path, message));
-        let max_files = usize::try_from(self.max_files).unwrap_or(usize::MAX);
-        if !(1..=10_000).contains(&max_files) {
-            say(
-                "max_files",
-                format!("found {max_files}; allowed is 1 to 10000"),
-            );
-        }
-        let max_bytes = match &self.max_bytes {
-            Size::Bytes(bytes) => Some(*bytes),
-            Size::Text(text) => parse_size(text),
-        };
-        if max_bytes.is_none_or(|bytes| bytes == 0) {
-            let allowed =
-                "allowed is a positive number of bytes, like 1073741824, 512MB or 1GiB".to_owned();
-            say("max_bytes", allowed);
-        }
-        if self.warehouse.is_empty() {
-            let message = "found ``; allowed is the name of a warehouse".to_owned();
-            say("warehouse", message);
-        }
-        let attempts = self.isolate.attempts;
-        if !(1..=1_000).contains(&attempts) {
-            let message = format!("found {attempts}; allowed is 1 to 1000");
-            say("isolate.attempts", message);
-        }
-        (max_files, max_bytes.unwrap_or_default())
-    }
-}
-
-impl RawNotify {
-    fn check(self, faults: &mut Vec<ConfigFault>) -> Notify {
-        arn("notify.topic", &self.topic, "sns", faults);
-        if self.failed_files == 0 {
-            let message = "found 0; allowed is 1 or more".to_owned();
-            faults.push(fault("notify.failed_files", message));
-        }
-        Notify {
-            topic: self.topic,
-            failed_files: self.failed_files,
-        }
-    }
-}
-
 /// The JSON Schema of `config`.
 pub(crate) fn schema() -> Value {
     schemars::schema_for!(RawConfig).to_value()
@@ -401,89 +240,11 @@ pub fn conditional_delete(catalogue: &Catalogue, bucket: &str, prefix: &str) -> 
         .unwrap_or_default()
 }
 
-fn fault(path: &str, message: String) -> ConfigFault {
-    ConfigFault::new(path, message)
-}
-
-/// Whether it is the ARN of something that a service has.
-fn arn(path: &str, text: &str, service: &str, faults: &mut Vec<ConfigFault>) {
-    let parts: Vec<&str> = text.split(':').collect();
-    let fine = matches!(parts.as_slice(), ["arn", partition, of, _, _, name]
-        if partition.starts_with("aws") && *of == service && !name.is_empty());
-    if !fine {
-        let message = format!(
-            "found `{text}`; allowed is an ARN like `arn:aws:{service}:<region>:<account>:<name>`"
-        );
-        faults.push(fault(path, message));
-    }
-}
-
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-fn duration(
-    path: &str,
-    text: &str,
-    range: RangeInclusive<Duration>,
-    faults: &mut Vec<ConfigFault>,
-) -> Duration {
-    match humantime::parse_duration(text) {
-        Ok(duration) if range.contains(&duration) => duration,
-        _ => {
-            let least = humantime::format_duration(*range.start());
-            let most = humantime::format_duration(*range.end());
-            faults.push(fault(
-                path,
-                format!(
-                    "found `{text}`; allowed is a duration of {least} to {most}, like 30s or 5m"
-                ),
-            ));
-            Duration::ZERO
-        }
-    }
-}
-
-/// `512MB`, `1 GiB`, `1000`.
-fn parse_size(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let digits = text
-        .find(|character: char| !character.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "kb" => 1_000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        "tb" => 1_000_000_000_000,
-        "kib" => 1 << 10,
-        "mib" => 1 << 20,
-        "gib" => 1 << 30,
-        "tib" => 1 << 40,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(factor)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn sizes_are_numbers_or_texts() {
-        for (text, want) in [
-            ("10", Some(10)),
-            ("512MB", Some(512_000_000)),
-            ("1 GiB", Some(1 << 30)),
-            ("", None),
-            ("1 parsec", None),
-            ("99999999999999999999", None),
-            ("99999999999TiB", None),
-        ] {
-            assert_eq!(parse_size(text), want, "{text}");
-        }
-    }
 
     #[test]
     fn every_fault_is_said_with_its_path() {

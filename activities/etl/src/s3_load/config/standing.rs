@@ -9,7 +9,8 @@ use serde_json::Value;
 use stepfleet_activity::ConfigFault;
 use stepfleet_activity::catalogue::read_config;
 
-use super::{arn, duration, fault, overlap};
+use super::overlap;
+use super::values::{arn, duration, fault};
 use crate::s3_load::input::LoadInput;
 use crate::s3_load::table::Dialect;
 
