@@ -46,9 +46,14 @@ impl Page {
     }
 }
 
-/// The repository's root.
+/// The repository's root: above the package whose test runs now. Where this crate was
+/// built may be another checkout, whose target folder is shared.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    let built = || Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf();
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(built, PathBuf::from);
+    let mut folders = package.ancestors();
+    let root = folders.find(|folder| folder.join("docs/SUMMARY.md").is_file());
+    root.unwrap_or(&package).to_path_buf()
 }
 
 /// All pages that people read: of the root, of `docs/`, and of the chart.
