@@ -500,10 +500,9 @@ mod tests {
         let keeper = Warehouse::start(&at("keeper")).await;
         assert!(keeper.is_err(), "may not be the user of statements");
         // What it may become counts too.
-        let owner = client.query_one("select current_user::text", &[]).await;
-        let owner: String = owner.unwrap().get(0);
-        let member = format!("grant \"{owner}\" to plain");
-        client.batch_execute(&member).await.unwrap();
+        let chief = "create role chief superuser nocreaterole noreplication nobypassrls; \
+                     grant chief to plain";
+        client.batch_execute(chief).await.unwrap();
         let member = Warehouse::start(&at("plain")).await;
         assert!(member.is_err(), "may become a superuser");
         own.stop().await;
