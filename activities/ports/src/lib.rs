@@ -1,4 +1,5 @@
-//! Serves a status port: small answers to GET, for whoever reaches it.
+//! Serves ports that strangers reach, status ports above all: small answers to GET,
+//! for whoever asks.
 //!
 //! A process that lives long must not be filled up by who opens connections and
 //! says nothing, or says it a byte at a time: there are so many at once, and
@@ -26,34 +27,41 @@ const LASTS: Duration = Duration::from_secs(300);
 /// When there are no files left for a connection, somebody has to close one first.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// Answers what comes to a port, until it is dropped; its connections go with it.
+/// Answers what comes to a status port, until it is dropped; its connections go with
+/// it.
 pub async fn serve(listener: TcpListener, router: Router) {
-    let room = Arc::new(Semaphore::new(MOST));
+    serve_each(listener, MOST, |stream, peer| {
+        answer(stream, peer, router.clone())
+    })
+    .await;
+}
+
+/// Gives each connection of a port to `answer`, so many at once, until it is dropped;
+/// its connections go with it.
+pub async fn serve_each<A>(
+    listener: TcpListener,
+    most: usize,
+    answer: impl Fn(TcpStream, SocketAddr) -> A,
+) where
+    A: Future<Output = ()> + Send + 'static,
+{
+    let room = Arc::new(Semaphore::new(most));
     let mut connections = JoinSet::new();
     loop {
         // It is never closed.
         let Ok(place) = Arc::clone(&room).acquire_owned().await else {
             return;
         };
-        let (stream, peer) = accept(&listener).await;
-        let router = router.clone();
+        let (stream, peer) = tokio::select! {
+            accepted = accept(&listener) => accepted,
+            // Those that have ended need no room either.
+            Some(_) = connections.join_next() => continue,
+        };
+        let answered = answer(stream, peer);
         connections.spawn(async move {
-            answer((stream, peer), router).await;
+            answered.await;
             drop(place);
         });
-        while connections.try_join_next().is_some() {}
-    }
-}
-
-async fn answer((stream, peer): (TcpStream, SocketAddr), router: Router) {
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    match timeout(LASTS, served).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::trace!(%error, %peer, "a connection to the status port broke"),
-        Err(_) => tracing::trace!(%peer, "a connection to the status port lasted too long"),
     }
 }
 
@@ -62,10 +70,22 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) => {
-                tracing::warn!(%error, "a connection to the status port is not accepted");
+                tracing::warn!(%error, "a connection is not accepted");
                 sleep_until(Instant::now() + AGAIN).await;
             }
         }
+    }
+}
+
+async fn answer(stream: TcpStream, peer: SocketAddr, router: Router) {
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    match timeout(LASTS, served).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::trace!(%error, %peer, "a connection to the status port broke"),
+        Err(_) => tracing::trace!(%peer, "a connection to the status port lasted too long"),
     }
 }
 

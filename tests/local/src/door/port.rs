@@ -14,9 +14,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
 use tower::ServiceExt;
 
 use super::Hosts;
@@ -28,43 +25,18 @@ const MOST: usize = 8_192;
 /// How long the head of a request may take, the wait for it too: longer than
 /// clients keep a connection that they do not use.
 const HEAD_WITHIN: Duration = Duration::from_secs(100);
-/// When there are no files left for a connection, somebody has to close one first.
-const AGAIN: Duration = Duration::from_millis(100);
 
 /// Answers what comes to a port, until it is dropped; its connections go with it.
 pub(crate) async fn serve(listener: TcpListener, router: Router, hosts: Hosts) {
     let hosts = Arc::new(hosts);
-    let room = Arc::new(Semaphore::new(MOST));
-    let mut connections = JoinSet::new();
-    loop {
-        // It is never closed.
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else {
-            return;
-        };
-        let (stream, peer) = tokio::select! {
-            accepted = accept(&listener) => accepted,
-            Some(_) = connections.join_next() => continue,
-        };
+    stepfleet_ports::serve_each(listener, MOST, |stream, peer| {
         let door = Door {
             router: router.clone(),
             hosts: Arc::clone(&hosts),
         };
-        connections.spawn(door.answer((stream, peer), place));
-        // Those that have ended need no room either.
-        while connections.try_join_next().is_some() {}
-    }
-}
-
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    loop {
-        match listener.accept().await {
-            Ok(accepted) => return accepted,
-            Err(error) => {
-                tracing::warn!(%error, "a connection is not accepted");
-                sleep_until(Instant::now() + AGAIN).await;
-            }
-        }
-    }
+        door.answer(stream, peer)
+    })
+    .await;
 }
 
 /// What one connection needs.
@@ -76,7 +48,7 @@ struct Door {
 // === impl Door ===
 
 impl Door {
-    async fn answer(self, (stream, peer): (TcpStream, SocketAddr), _place: OwnedSemaphorePermit) {
+    async fn answer(self, stream: TcpStream, peer: SocketAddr) {
         let (line, wire) = Line::new(stream, peer);
         let service = service_fn(|request| self.one(request, wire.clone()));
         let served = http1::Builder::new()
@@ -117,6 +89,7 @@ fn refusal(why: &str) -> Response<Body> {
 mod tests {
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::Instant;
 
     use super::*;
 
